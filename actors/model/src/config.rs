@@ -1,0 +1,57 @@
+//! A job in hand is a valid job: these are made by [`crate::spec::JobSpec::check`] only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::JobKey,
+    resources::{Constraint, Resources},
+    spec::{JobSpec, UpdateConfig},
+};
+
+/// A checked job: its configuration, how many of it, and how it is updated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub key: JobKey,
+    pub config: TaskConfig,
+    pub instances: u32,
+    pub update_config: UpdateConfig,
+}
+
+/// Everything that one instance needs. Two instances with equal configurations are interchangeable:
+/// neither the number of instances nor the way to update them is part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskConfig {
+    pub job: JobKey,
+    pub kind: Kind,
+    /// With executor needs such as names of ports taken out of it.
+    pub resources: Resources,
+    /// Names of the ports that the host has to give it.
+    pub ports: BTreeSet<String>,
+    /// Value constraints before limits.
+    pub constraints: Vec<Constraint>,
+    pub tier: String,
+    pub priority: i64,
+    /// How many runs of an instance may fail; −1 for any number. Services ignore it.
+    pub max_task_failures: i64,
+    /// What was written, `instances` and `update_config` set to their defaults.
+    pub spec: JobSpec,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Service,
+    Adhoc,
+    Cron,
+}
+
+impl TaskConfig {
+    pub fn is_service(&self) -> bool {
+        self.kind == Kind::Service
+    }
+}
+
+/// Ports as they were given out: name to number.
+pub type Ports = BTreeMap<String, u16>;

@@ -1,0 +1,29 @@
+//! What the cluster is, and what it decides.
+//!
+//! Nothing here reads a clock, opens a file, sends a message or rolls a die. Time, reports and
+//! records come in as arguments; decisions go out as values. See `clippy.toml` next to this crate
+//! for how that is kept true.
+//!
+//! In reading order: the shape of every decision ([`machine`]), the nouns ([`ids`], [`instances`],
+//! [`resources`]), what a user writes ([`spec`]) and what it becomes ([`config`]), the machines of
+//! the cluster ([`job`], [`task`], [`host`]) and of one host ([`run`], [`process`]), the decisions
+//! between them ([`matching`], [`reconcile`]), and what is said and kept ([`wire`], [`record`],
+//! [`view`]).
+
+pub mod machine;
+pub mod restart;
+
+pub mod ids;
+pub mod instances;
+pub mod resources;
+
+pub mod config;
+pub mod spec;
+
+pub mod host;
+pub mod job;
+pub mod task;
+
+pub mod record;
+pub mod view;
+pub mod wire;

@@ -1,0 +1,219 @@
+//! All that a scheduler and an agent say to each other. Plain data; neither knows the other's code.
+//!
+//! What must not be lost is sent again until it is acknowledged: a [`Status`] until an
+//! [`ToExecutor::Ack`] with its sequence number says that it is on the scheduler's disk. Orders
+//! follow from the scheduler's state, so they are derived again after every reconnect, from the
+//! [`Inventory`](ToScheduler::Inventory).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{Ports, TaskConfig},
+    ids::{Attempt, HostId, TaskId, TaskKey},
+    machine::Timestamp,
+    resources::{Attributes, Resources},
+};
+
+/// Both sides name theirs in the greeting.
+pub const PROTOCOL: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToScheduler {
+    /// The first word on every connection.
+    Hello(Hello),
+    /// Everything that this host knows of. On connecting, right after `Hello`, and now and then.
+    Inventory { tasks: Vec<Inventoried> },
+    /// A task's state has changed. Repeated until acknowledged.
+    Status(Status),
+    /// How a task's processes are, for people to look at. Not acknowledged.
+    Processes { task_id: TaskId, processes: Vec<ProcessView> },
+    Answer { request: u64, answer: Answer },
+    Ping,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToExecutor {
+    Welcome { cluster: String, protocol: u32 },
+    /// Everything up to and including `seq` is on the scheduler's disk.
+    Ack { seq: u64 },
+    Launch(Box<Launch>),
+    /// End the task, gracefully as its configuration says.
+    Kill { task_id: TaskId, reason: String },
+    Ask { request: u64, question: Question },
+    Pong,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub host: HostId,
+    pub version: String,
+    pub protocol: u32,
+    pub attributes: Attributes,
+    pub capacity: Capacity,
+}
+
+/// What a host has to offer when nothing runs on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    pub resources: Resources,
+    /// Inclusive ranges.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// One attempt to be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    pub task: TaskKey,
+    pub attempt: Attempt,
+    pub task_id: TaskId,
+    pub config: Arc<TaskConfig>,
+    pub ports: Ports,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inventoried {
+    pub task: TaskKey,
+    pub attempt: Attempt,
+    pub task_id: TaskId,
+    pub state: RunState,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Grows by one with each status of this agent's data directory, restarts included.
+    pub seq: u64,
+    pub task: TaskKey,
+    pub attempt: Attempt,
+    pub task_id: TaskId,
+    pub state: RunState,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+/// What a host can say about an attempt.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunState {
+    Starting,
+    Running,
+    Finished,
+    Failed,
+    Killed,
+    Lost,
+}
+
+impl RunState {
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Starting | Self::Running => false,
+            Self::Finished | Self::Failed | Self::Killed | Self::Lost => true,
+        }
+    }
+}
+
+/// A process of a task and its runs, newest last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessView {
+    pub name: String,
+    /// The process's own state: `WAITING` until its first run, then its newest run's.
+    pub state: ProcessState,
+    pub is_final: bool,
+    pub daemon: bool,
+    pub ephemeral: bool,
+    /// How many of its runs failed.
+    pub failures: u32,
+    /// At most the newest [`RUNS_SHOWN`] of them.
+    pub runs: Vec<RunView>,
+}
+
+/// How many runs of a process are shown.
+pub const RUNS_SHOWN: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// From 0.
+    pub run: u32,
+    pub state: ProcessState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// The exit code; negative is the signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ProcessState {
+    Waiting,
+    Forked,
+    Running,
+    Success,
+    Killed,
+    Failed,
+    Lost,
+}
+
+impl ProcessState {
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Waiting | Self::Forked | Self::Running => false,
+            Self::Success | Self::Killed | Self::Failed | Self::Lost => true,
+        }
+    }
+}
+
+/// What may be asked of a host about a task that it has or had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    Processes { task_id: TaskId },
+    /// `length` bytes (the answer may have fewer) of a run's log. A negative offset counts from the end.
+    Log { task_id: TaskId, process: String, run: u32, stream: Stream, offset: i64, length: u32 },
+    /// A folder's entries or a piece of a file, below the sandbox.
+    File { task_id: TaskId, path: String, offset: u64, length: u32 },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Processes { processes: Vec<ProcessView> },
+    /// A piece of a file. Bytes that are not UTF-8 travel as base64.
+    Piece { offset: u64, size: u64, data: Bytes },
+    Folder { entries: Vec<Entry> },
+    /// There is no such task, log or file here; `what` says which.
+    NotFound { what: String },
+    /// It is here and could not be read.
+    Failed { why: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bytes {
+    Text(String),
+    Base64(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub name: String,
+    pub is_folder: bool,
+    pub size: u64,
+    pub modified_at: Timestamp,
+}

@@ -1,0 +1,2 @@
+//! Airglow from outside.
+mod architecture;
