@@ -18,6 +18,7 @@ pub mod instances;
 pub mod resources;
 
 pub mod config;
+pub mod schema;
 pub mod spec;
 
 pub mod host;
