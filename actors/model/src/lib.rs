@@ -25,6 +25,9 @@ pub mod host;
 pub mod job;
 pub mod task;
 
+pub mod matching;
+pub mod reconcile;
+
 pub mod record;
 pub mod view;
 pub mod wire;

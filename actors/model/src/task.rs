@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Ports,
     ids::{Attempt, ConfigId, HostId, TaskId, TaskKey},
-    machine::Timestamp,
+    machine::{Machine, Rejected, Timestamp},
+    record::Change,
     spec::PartitionPolicy,
     wire,
 };
@@ -24,6 +25,10 @@ pub struct Task {
     pub policy: Policy,
     /// `None`: killed while nothing was running, so there is nothing to tell.
     pub run: Option<Run>,
+    /// The run that ended with the last step and is not the current one any more, on its way to
+    /// the history.
+    #[serde(skip)]
+    ended: Option<Box<Run>>,
 }
 
 /// The part of a configuration that decides what comes after a run.
@@ -116,8 +121,8 @@ pub enum Status {
 pub enum Event {
     /// The job wants this instance. Ignored by one that has met `generation` already.
     Wanted { config: ConfigId, generation: u32, policy: Policy },
-    /// The matchmaker found it a place.
-    Placed { at: Placement },
+    /// The matchmaker found `attempt` a place.
+    Placed { attempt: Attempt, at: Placement },
     /// Its host says how `attempt` is.
     Reported { attempt: Attempt, state: wire::RunState, message: String },
     KillAsked { message: String },
@@ -135,7 +140,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Find a place for it.
-    Seek { config: ConfigId },
+    Seek { attempt: Attempt, config: ConfigId },
     /// Start `attempt` where it was placed; a host that has it ignores this.
     Launch { at: Placement, id: TaskId, attempt: Attempt, config: ConfigId },
     /// End it.
@@ -157,5 +162,98 @@ impl Status {
             | Self::Partitioned => true,
             Self::Finished | Self::Failed | Self::Killed | Self::Lost => false,
         }
+    }
+}
+
+impl Task {
+    /// A slot that nothing has been wanted of yet.
+    pub fn unborn(key: TaskKey) -> Self {
+        Self {
+            key,
+            born_at: Timestamp(0),
+            generation: 0,
+            attempt: Attempt(0),
+            policy: Policy::default(),
+            run: None,
+            ended: None,
+        }
+    }
+
+    /// The state of the current run, if there is one.
+    pub fn status(&self) -> Option<Status> {
+        self.run.as_ref().map(|run| run.state.status())
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.status().is_some_and(Status::is_active)
+    }
+
+    /// Where the current run is or was.
+    pub fn placement(&self) -> Option<&Placement> {
+        self.run.as_ref().and_then(|run| run.state.placement())
+    }
+
+    /// What to tell a host that says it has an attempt which should not be there: one that was
+    /// given up while nothing was heard of it, say. Called for every report, legal or not.
+    pub fn stray(&self, host: &HostId, id: &TaskId, state: wire::RunState) -> Option<Effect> {
+        let _ = (host, id, state);
+        None
+    }
+}
+
+impl State {
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Throttled { .. } => Status::Throttled,
+            Self::Pending => Status::Pending,
+            Self::Assigned { .. } => Status::Assigned,
+            Self::Starting { .. } => Status::Starting,
+            Self::Running { .. } => Status::Running,
+            Self::Killing { .. } => Status::Killing,
+            Self::Restarting { .. } => Status::Restarting,
+            Self::Preempting { .. } => Status::Preempting,
+            Self::Draining { .. } => Status::Draining,
+            Self::Partitioned { .. } => Status::Partitioned,
+            Self::Finished { .. } => Status::Finished,
+            Self::Failed { .. } => Status::Failed,
+            Self::Killed { .. } => Status::Killed,
+            Self::Lost { .. } => Status::Lost,
+        }
+    }
+
+    pub fn placement(&self) -> Option<&Placement> {
+        match self {
+            Self::Throttled { .. } | Self::Pending => None,
+            Self::Assigned { at, .. }
+            | Self::Starting { at }
+            | Self::Running { at }
+            | Self::Killing { at, .. }
+            | Self::Restarting { at, .. }
+            | Self::Preempting { at, .. }
+            | Self::Draining { at, .. }
+            | Self::Partitioned { at, .. }
+            | Self::Finished { at }
+            | Self::Failed { at }
+            | Self::Killed { at }
+            | Self::Lost { at } => Some(at),
+        }
+    }
+}
+
+impl Machine for Task {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
+        let _ = (now, event);
+        Err(Rejected { state: "", event: "" })
+    }
+
+    fn effects(&self) -> Vec<Effect> {
+        vec![]
+    }
+
+    fn changes(&self, _: Option<&Self>) -> Vec<Change> {
+        vec![]
     }
 }

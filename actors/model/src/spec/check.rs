@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{config::Job, spec::JobSpec};
+
 
 /// One thing wrong with a job, and where.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -28,4 +30,15 @@ pub struct Limits {
     /// Tier names; the first is the default.
     pub tiers: Vec<String>,
     pub gpus_allowed: bool,
+}
+
+impl JobSpec {
+    /// The job that this describes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, not the first thing only.
+    pub fn check(self, limits: &Limits) -> Result<Job, Vec<Complaint>> {
+        let _ = limits;
+        Err(vec![])
+    }
 }
