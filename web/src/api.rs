@@ -1,0 +1,520 @@
+//! What the JSON API says and hears, as types: the server writes them and the command line reads
+//! them, so that neither can misspell the other.
+//!
+//! They are not the model's own types, although many look alike. What is on disk and on the mesh
+//! may change with any version; what is here was promised to scripts. Fields may be added: readers
+//! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
+
+use std::collections::BTreeMap;
+
+use airglow_model::{
+    config::{Kind, TaskConfig},
+    ids::{ConfigId, JobKey},
+    instances::InstanceSet,
+    machine::Timestamp,
+    spec::{Complaint, JobSpec},
+    task::Status,
+    wire::{ProcessState, ProcessView, RunView},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, schema::Type},
+};
+
+/// One page of a list. `next`, given back as `cursor`, gets the page after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Jobs to be created: all of them or, if anything is wrong with any, none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreateJobs {
+    #[schema(schema_with = job_specs)]
+    pub jobs: Vec<JobSpec>,
+}
+
+/// The jobs that a request created, in its order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Created {
+    pub jobs: Vec<CreatedJob>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedJob {
+    pub role: String,
+    pub environment: String,
+    pub name: String,
+    /// The first of them: `0-4` of a new job of five.
+    #[schema(value_type = String, example = "0-4")]
+    pub instances: InstanceSet,
+    /// The job's page, absolute.
+    pub url: String,
+}
+
+/// Which instances a kill or a restart is meant for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Vec<u32>>,
+    /// Goes into the instances' histories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How many instances to add to a job, with its newest configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddInstances {
+    #[schema(minimum = 1)]
+    pub count: u32,
+}
+
+/// The instances that an order reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Affected {
+    #[schema(value_type = String, example = "0-2,5")]
+    pub instances: InstanceSet,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobSummary {
+    pub role: String,
+    pub environment: String,
+    pub name: String,
+    #[schema(schema_with = kind)]
+    pub kind: Kind,
+    pub tier: String,
+    pub production: bool,
+    /// How many instances should exist.
+    pub instances: u64,
+    /// How many instances are in each state; states without any are left out.
+    #[schema(value_type = BTreeMap<String, u32>)]
+    pub counts: BTreeMap<Status, u32>,
+    /// How many ended runs are remembered besides the newest of each instance.
+    pub history: u32,
+    #[schema(value_type = u64)]
+    pub created_at: Timestamp,
+    pub created_by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobDetail {
+    pub summary: JobSummary,
+    /// Newest first.
+    pub configs: Vec<Config>,
+    /// The newest run of each instance, in their order.
+    pub instances: Vec<TaskSummary>,
+    /// Instances without a place, and why.
+    pub pending: Vec<PendingTask>,
+    /// Parts of this job that kept crashing inside the scheduler and were left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// One of a job's configurations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Config {
+    /// Counts from 1.
+    pub number: u32,
+    /// Which instances should run with it, and whose newest run does.
+    #[schema(value_type = String, example = "0-2,5")]
+    pub instances: InstanceSet,
+    #[schema(schema_with = kind)]
+    pub kind: Kind,
+    pub resources: Resources,
+    /// Names of the ports that a host has to give it.
+    pub ports: Vec<String>,
+    pub tier: String,
+    pub priority: i64,
+    /// What was written, with all defaults filled in.
+    #[schema(schema_with = job_spec)]
+    pub job: JobSpec,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Resources {
+    /// Cores.
+    pub cpu: f64,
+    pub ram_mb: u64,
+    pub disk_mb: u64,
+    pub gpus: u64,
+}
+
+/// The newest run of an instance, or one from its history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskSummary {
+    pub role: String,
+    pub environment: String,
+    pub name: String,
+    pub instance: u32,
+    pub task_id: String,
+    #[schema(schema_with = status)]
+    pub status: Status,
+    /// Whether there is more to come of it.
+    pub active: bool,
+    /// When it came into this state.
+    #[schema(value_type = u64)]
+    pub since: Timestamp,
+    /// When it came to be.
+    #[schema(value_type = u64)]
+    pub created_at: Timestamp,
+    /// What was said about its newest event.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Where it runs or ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, u16>,
+    /// How many runs before it failed.
+    pub failures: u32,
+    /// Which attempt of its instance it is.
+    pub attempt: u32,
+    /// Which of the job's configurations it runs with.
+    pub config: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskDetail {
+    pub task: TaskSummary,
+    /// Absent once the job has forgotten it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
+    /// Oldest first.
+    pub events: Vec<TaskEvent>,
+    /// The run that this one took the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ancestor: Option<String>,
+    /// How long it had to wait because its predecessors kept failing.
+    pub penalty_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingTask>,
+    pub processes: Vec<Process>,
+    /// Why `processes` is empty, if its host could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes_unknown: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskEvent {
+    #[schema(value_type = u64)]
+    pub at: Timestamp,
+    #[schema(schema_with = status)]
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// A process of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Process {
+    pub name: String,
+    /// `WAITING` until its first run, then its newest run's.
+    #[schema(schema_with = process_state)]
+    pub state: ProcessState,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    pub daemon: bool,
+    pub ephemeral: bool,
+    pub failures: u32,
+    /// Newest last; of very many only the newest.
+    pub runs: Vec<Run>,
+}
+
+/// One run of a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// From 0.
+    pub run: u32,
+    #[schema(schema_with = process_state)]
+    pub state: ProcessState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub ended_at: Option<Timestamp>,
+    /// Negative is the signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// An instance without a place, and why it has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PendingTask {
+    pub role: String,
+    pub environment: String,
+    pub name: String,
+    pub instance: u32,
+    pub task_id: String,
+    #[schema(value_type = u64)]
+    pub since: Timestamp,
+    /// How many hosts were looked at.
+    pub hosts: usize,
+    /// Most frequent first. Empty while it has not been looked at.
+    pub vetoes: Vec<VetoCount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestHost>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VetoCount {
+    #[schema(example = "Insufficient: CPU")]
+    pub reason: String,
+    /// How many hosts it rules out.
+    pub hosts: usize,
+}
+
+/// The host that misses by least, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NearestHost {
+    pub host: String,
+    #[schema(example = "CPU: 4 wanted, 1.5 free")]
+    pub misses: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostSummary {
+    pub host: String,
+    /// `up`, `away`, `unreachable` or `unknown`.
+    pub state: String,
+    /// When it came into this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub since: Option<Timestamp>,
+    #[schema(value_type = u64)]
+    pub joined_at: Timestamp,
+    #[schema(value_type = u64)]
+    pub heard_at: Timestamp,
+    pub version: String,
+    pub attributes: BTreeMap<String, Vec<String>>,
+    pub capacity: Resources,
+    pub used: Resources,
+    pub tasks: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostDetail {
+    pub host: HostSummary,
+    /// Inclusive ranges that it offers.
+    pub port_ranges: Vec<(u16, u16)>,
+    pub ports_used: Vec<u16>,
+    pub tasks: Vec<TaskSummary>,
+}
+
+/// What a host has free for new tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Offer {
+    pub host: String,
+    pub free: Resources,
+    pub ports_free: usize,
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Tier {
+    pub name: String,
+    /// Whether jobs that name no tier get this one.
+    pub default: bool,
+}
+
+/// Something inside the scheduler that kept crashing and was left alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantined {
+    pub key: String,
+    #[schema(value_type = u64)]
+    pub since: Timestamp,
+    pub reason: String,
+}
+
+/// A sandbox folder's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Folder {
+    pub path: String,
+    pub entries: Vec<FileEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FileEntry {
+    pub name: String,
+    pub is_folder: bool,
+    /// Bytes.
+    pub size: u64,
+    #[schema(value_type = u64)]
+    pub modified_at: Timestamp,
+}
+
+/// What `/events` says: something about these changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// The newest transaction that is seen by whoever reads after this.
+    pub seq: u64,
+    /// `role/environment/name` of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<String>,
+    /// `role/environment/name/instance` of each; empty when they are too many to name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
+/// What went wrong (RFC 9457).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Which kind of problem it is, for programs: `/problems/invalid-job`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of problem, for people.
+    pub title: String,
+    pub status: u16,
+    /// This occurrence of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Everything that is wrong with the request's body, and where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// A JSON pointer into the body.
+    #[schema(example = "/jobs/0/task/processes/1/name")]
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl JobSummary {
+    pub fn key(&self) -> JobKey {
+        JobKey::new(&self.role, &self.environment, &self.name)
+    }
+}
+
+impl TaskSummary {
+    pub fn job(&self) -> JobKey {
+        JobKey::new(&self.role, &self.environment, &self.name)
+    }
+}
+
+impl PendingTask {
+    pub fn job(&self) -> JobKey {
+        JobKey::new(&self.role, &self.environment, &self.name)
+    }
+}
+
+impl Config {
+    pub fn new(ConfigId(number): ConfigId, instances: InstanceSet, config: &TaskConfig) -> Self {
+        Self {
+            number,
+            instances,
+            kind: config.kind,
+            resources: config.resources.into(),
+            ports: config.ports.iter().cloned().collect(),
+            tier: config.tier.clone(),
+            priority: config.priority,
+            job: config.spec.clone(),
+        }
+    }
+}
+
+impl From<airglow_model::resources::Resources> for Resources {
+    fn from(it: airglow_model::resources::Resources) -> Self {
+        // Exact: nobody has 2^53 thousandths of a core.
+        let cpu = it.cpu_milli as f64 / 1000.0;
+        Self { cpu, ram_mb: it.ram_mb, disk_mb: it.disk_mb, gpus: it.gpus }
+    }
+}
+
+impl From<&airglow_model::task::TaskEvent> for TaskEvent {
+    fn from(it: &airglow_model::task::TaskEvent) -> Self {
+        Self { at: it.at, status: it.status, message: it.message.clone() }
+    }
+}
+
+impl From<&ProcessView> for Process {
+    fn from(it: &ProcessView) -> Self {
+        Self {
+            name: it.name.clone(),
+            state: it.state,
+            is_final: it.is_final,
+            daemon: it.daemon,
+            ephemeral: it.ephemeral,
+            failures: it.failures,
+            runs: it.runs.iter().map(Run::from).collect(),
+        }
+    }
+}
+
+impl From<&RunView> for Run {
+    fn from(it: &RunView) -> Self {
+        Self {
+            run: it.run,
+            state: it.state,
+            pid: it.pid,
+            started_at: it.started_at,
+            ended_at: it.ended_at,
+            exit_code: it.exit_code,
+            message: it.message.clone(),
+        }
+    }
+}
+
+impl From<Complaint> for FieldError {
+    fn from(Complaint { pointer, detail }: Complaint) -> Self {
+        Self { pointer, detail }
+    }
+}
+
+/// The schema `Job` comes from the configuration language's own table.
+fn job_spec() -> RefOr<Schema> {
+    Ref::from_schema_name("Job").into()
+}
+
+fn job_specs() -> Schema {
+    utoipa::openapi::ArrayBuilder::new().items(job_spec()).build().into()
+}
+
+fn status() -> Schema {
+    one_of(&[
+        "THROTTLED",
+        "PENDING",
+        "ASSIGNED",
+        "STARTING",
+        "RUNNING",
+        "KILLING",
+        "RESTARTING",
+        "PREEMPTING",
+        "DRAINING",
+        "PARTITIONED",
+        "FINISHED",
+        "FAILED",
+        "KILLED",
+        "LOST",
+    ])
+}
+
+fn process_state() -> Schema {
+    one_of(&["WAITING", "FORKED", "RUNNING", "SUCCESS", "KILLED", "FAILED", "LOST"])
+}
+
+fn kind() -> Schema {
+    one_of(&["service", "adhoc", "cron"])
+}
+
+fn one_of(names: &[&str]) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names.iter().copied()))
+        .build()
+        .into()
+}
