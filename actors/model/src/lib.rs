@@ -25,6 +25,10 @@ pub mod host;
 pub mod job;
 pub mod task;
 
+pub mod plan;
+pub mod process;
+pub mod run;
+
 pub mod matching;
 pub mod reconcile;
 
