@@ -1,0 +1,164 @@
+//! A one-machine cluster in the foreground, which leaves nothing running when it ends.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use airglow_kit::now;
+use airglow_model::{ids::JobKey, resources::Attributes, view::View};
+use airglow_scheduler::Scheduler;
+use anyhow::{Context, Result};
+use tokio::sync::oneshot;
+
+use super::{Deciding, Settings, settings, start_executor};
+
+/// How long tasks get to end by themselves before what is left of them is killed.
+const GRACE: Duration = Duration::from_secs(90);
+
+#[derive(Debug)]
+pub(crate) struct DevOptions {
+    pub(crate) data: PathBuf,
+    pub(crate) cluster: String,
+    /// API and pages here, the mesh on the next one. 0: any two that are free.
+    pub(crate) port: u16,
+}
+
+/// A cluster that runs in this process, on threads of its own.
+pub(crate) struct Dev {
+    uri: String,
+    stop: Option<oneshot::Sender<()>>,
+    interrupts: Arc<AtomicU32>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Dev {
+    /// Comes back when requests can be made.
+    pub(crate) fn start(options: DevOptions) -> Result<Self> {
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let interrupts = Arc::new(AtomicU32::new(0));
+        let counted = interrupts.clone();
+        let thread = thread::Builder::new().name("airglow-dev".into()).spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                count_interrupts(&counted)?;
+                live(&options, ready, stopped).await
+            })
+        })?;
+        match started.recv() {
+            Ok(api) => Ok(Self {
+                uri: format!("http://{api}"),
+                stop: Some(stop),
+                interrupts,
+                thread: Some(thread),
+            }),
+            // It hung up without a word: what it came to is why.
+            Err(mpsc::RecvError) => Err(joined(thread).err().context("the cluster did not start")?),
+        }
+    }
+
+    /// Of the API and the pages.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// How often the user asked for the end with Ctrl-C, or somebody else with SIGTERM.
+    pub(crate) fn interrupts(&self) -> u32 {
+        self.interrupts.load(Ordering::Relaxed)
+    }
+
+    /// It cannot go on; [`Dev::stop`] says why.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends every task, and then the cluster. Blocks until no process of a task is left.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        drop(self.stop.take());
+        self.thread.take().map_or(Ok(()), joined)
+    }
+}
+
+fn joined(thread: JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+async fn live(
+    options: &DevOptions,
+    ready: mpsc::Sender<SocketAddr>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<()> {
+    let settings = settings_for(options)?;
+    let deciding = Deciding::start(&settings)?;
+    let executor =
+        start_executor(&settings, deciding.identity(&settings.host)?, vec![deciding.mesh()])?;
+    ready.send(deciding.api).context("nobody waits for the cluster")?;
+    drop(ready);
+    let ended = tokio::select! {
+        failure = deciding.scheduler.failed() => Err(failure.into()),
+        _ = stopped => {
+            end_all_tasks(&deciding.scheduler).await;
+            Ok(())
+        }
+    };
+    executor.stop(false);
+    deciding.stop().await;
+    ended
+}
+
+fn settings_for(options: &DevOptions) -> Result<Settings> {
+    let mesh_port = if options.port == 0 { 0 } else { options.port + 1 };
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(Settings {
+        scheduler: true,
+        data: options.data.clone(),
+        cluster: options.cluster.clone(),
+        host: settings::host_name()?,
+        api: loopback(options.port),
+        mesh: loopback(mesh_port),
+        join: None,
+        token: None,
+        attributes: Attributes::new(),
+        capacity: None,
+    })
+}
+
+/// Gracefully, as each task's configuration has it; the executor ends what is left after that.
+async fn end_all_tasks(scheduler: &Scheduler) {
+    let active = || scheduler.view().read(active_jobs);
+    let give_up_at = now() + GRACE;
+    for job in active() {
+        // A job that ended meanwhile is what was wanted.
+        if let Err(refusal) = scheduler.kill(&job, None, "The cluster is shutting down.").await {
+            tracing::debug!(%job, %refusal, "not killed");
+        }
+    }
+    while !active().is_empty() && now() < give_up_at {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn active_jobs(view: &View) -> Vec<JobKey> {
+    let active = view.jobs.iter().filter(|(_, job)| job.counts.keys().any(|it| it.is_active()));
+    active.map(|(key, _)| key.clone()).collect()
+}
+
+fn count_interrupts(count: &Arc<AtomicU32>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let (mut signals, count) = (signal(kind)?, count.clone());
+        actix_rt::spawn(async move {
+            while signals.recv().await.is_some() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! One machine's part of the mesh: an executor always, a scheduler and its face if asked for.
+//!
+//! Wiring only. What is started here is stopped in the reverse order, and a task outlives all of
+//! it, unless the agent is a [`dev`] one.
+
+mod dev;
+mod settings;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use airglow_executor::{self as executor, Executor};
+use airglow_kit::{
+    identity::{Identity, Role},
+    link,
+};
+use airglow_model::{ids::HostId, resources::Attributes, spec::Limits, wire::Capacity};
+use airglow_scheduler::{self as scheduler, Scheduler};
+use anyhow::{Context, Result, bail};
+
+pub(crate) use dev::{Dev, DevOptions};
+pub(crate) use settings::{AgentOptions, Settings};
+
+/// Runs an agent until it is told to end or cannot go on. Its tasks stay.
+pub(crate) fn run(options: AgentOptions) -> Result<()> {
+    let settings = Settings::gather(options)?;
+    actix_rt::System::new().block_on(async {
+        let scheduler = settings.scheduler.then(|| Deciding::start(&settings)).transpose()?;
+        let executor = match &scheduler {
+            Some(it) => start_executor(&settings, it.identity(&settings.host)?, vec![it.mesh()]),
+            None => {
+                let (identity, schedulers) = joined(&settings).await?;
+                start_executor(&settings, identity, schedulers)
+            }
+        }?;
+        let ended = match &scheduler {
+            Some(it) => tokio::select! {
+                failure = it.scheduler.failed() => Err(failure.into()),
+                told = told_to_end() => told,
+            },
+            None => told_to_end().await,
+        };
+        executor.stop(true);
+        if let Some(scheduler) = scheduler {
+            scheduler.stop().await;
+        }
+        ended
+    })
+}
+
+/// The part of an agent that decides, and the pages that show it.
+struct Deciding {
+    scheduler: Scheduler,
+    server: actix_web::dev::ServerHandle,
+    api: SocketAddr,
+}
+
+impl Deciding {
+    fn start(settings: &Settings) -> Result<Self> {
+        // Bound before anything is touched: a port in use is the likeliest mistake.
+        let listener = bind(settings.api)?;
+        let api = listener.local_addr()?;
+        let scheduler = Scheduler::start(scheduler::Config {
+            data: settings.data.join("scheduler"),
+            cluster: settings.cluster.clone(),
+            mesh: settings.mesh,
+            limits: limits(&settings.cluster),
+        })?;
+        let server = airglow_web::serve(scheduler.clone(), listener)?;
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        tracing::info!(%api, mesh = %scheduler.mesh_addr(), "scheduling");
+        Ok(Self { scheduler, server: handle, api })
+    }
+
+    fn identity(&self, host: &HostId) -> Result<Identity> {
+        Ok(self.scheduler.authority().issue(Role::Agent, &host.0)?)
+    }
+
+    /// Where this machine's own executor finds it, whatever address it listens on.
+    fn mesh(&self) -> SocketAddr {
+        let mut addr = self.scheduler.mesh_addr();
+        if addr.ip().is_unspecified() {
+            addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        addr
+    }
+
+    async fn stop(self) {
+        self.server.stop(false).await;
+        self.scheduler.stop();
+    }
+}
+
+/// The identity that this machine got when it joined, or gets now; and whom it belongs to.
+async fn joined(settings: &Settings) -> Result<(Identity, Vec<SocketAddr>)> {
+    let Some(scheduler) = settings.join else {
+        bail!("no scheduler to join: say --join HOST:PORT and --token TOKEN, or --scheduler");
+    };
+    let dir = settings.data.join("identity");
+    if let Some(identity) = Identity::load(&dir)? {
+        return Ok((identity, vec![scheduler]));
+    }
+    let Some(token) = &settings.token else {
+        bail!("this machine has not joined yet: say --token TOKEN (the scheduler's data folder has it)");
+    };
+    let identity = link::join(scheduler, token, &settings.host.0).await?;
+    identity.save(&dir)?;
+    Ok((identity, vec![scheduler]))
+}
+
+fn start_executor(
+    settings: &Settings,
+    identity: Identity,
+    schedulers: Vec<SocketAddr>,
+) -> Result<Executor> {
+    Ok(Executor::start(executor::Config {
+        data: settings.data.join("agent"),
+        host: settings.host.clone(),
+        attributes: with_own_name(settings),
+        capacity: settings.capacity.clone(),
+        schedulers,
+        identity,
+        binary: binary()?,
+    })?)
+}
+
+/// The host's name is an attribute too: constraints such as `host: limit:1` rest on it.
+fn with_own_name(settings: &Settings) -> Attributes {
+    let mut attributes = settings.attributes.clone();
+    attributes.insert("host".to_owned(), [settings.host.0.clone()].into());
+    attributes
+}
+
+/// This program, for the shepherds. The link in /proc rather than what it points to: an upgrade
+/// replaces the file, and a running agent must go on with its own.
+fn binary() -> Result<PathBuf> {
+    let link = Path::new("/proc/self/exe");
+    if link.exists() { Ok(link.to_owned()) } else { Ok(std::env::current_exe()?) }
+}
+
+fn bind(addr: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(addr).with_context(|| {
+        format!("cannot listen on {addr} for the API and the pages; is another Airglow running?")
+    })
+}
+
+/// What a cluster allows unless it is told otherwise.
+fn limits(cluster: &str) -> Limits {
+    Limits {
+        cluster: cluster.to_owned(),
+        tasks_per_job_max: 4000,
+        tiers: ["preemptible", "preferred", "revocable"].map(str::to_owned).to_vec(),
+        gpus_allowed: false,
+    }
+}
+
+async fn told_to_end() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => (),
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! What an agent is told: by its flags, which win, and by its configuration file.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+use airglow_kit::identity::JoinToken;
+use airglow_model::{
+    ids::HostId,
+    resources::{Attributes, Resources},
+    wire::Capacity,
+};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// As Aurora's scheduler had it.
+const API_PORT: u16 = 8081;
+const MESH_PORT: u16 = 8082;
+const DATA: &str = "/var/lib/airglow";
+const CLUSTER: &str = "devcluster";
+
+/// The flags of `airglow agent`.
+#[derive(Debug, Default)]
+pub(crate) struct AgentOptions {
+    pub(crate) scheduler: bool,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) cluster: Option<String>,
+    /// `HOST:PORT` of a scheduler's mesh.
+    pub(crate) join: Option<String>,
+    pub(crate) token: Option<JoinToken>,
+    pub(crate) attributes: Attributes,
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The configuration file, in TOML. Every field may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data: Option<PathBuf>,
+    cluster: Option<String>,
+    /// The name that this machine goes by; its host name if left out.
+    host: Option<String>,
+    /// Where the API and the pages are served: `127.0.0.1:8081`.
+    api: Option<SocketAddr>,
+    /// Where agents connect: `127.0.0.1:8082`.
+    mesh: Option<SocketAddr>,
+    join: Option<String>,
+    /// A file with the join token: not every user may read it, and no process list shows it.
+    token_file: Option<PathBuf>,
+    attributes: std::collections::BTreeMap<String, Values>,
+    resources: Option<Offered>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// What this machine offers, instead of what it is found to have.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offered {
+    /// Cores.
+    cpu: f64,
+    ram_mb: u64,
+    disk_mb: u64,
+    #[serde(default)]
+    gpus: u64,
+    /// Inclusive ranges.
+    #[serde(default = "usual_ports")]
+    ports: Vec<(u16, u16)>,
+}
+
+fn usual_ports() -> Vec<(u16, u16)> {
+    vec![(31_000, 32_000)]
+}
+
+/// Flags and file together, every default filled in.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) scheduler: bool,
+    pub(crate) data: PathBuf,
+    pub(crate) cluster: String,
+    pub(crate) host: HostId,
+    pub(crate) api: SocketAddr,
+    pub(crate) mesh: SocketAddr,
+    pub(crate) join: Option<SocketAddr>,
+    pub(crate) token: Option<JoinToken>,
+    pub(crate) attributes: Attributes,
+    /// What the machine is found to have, if `None`.
+    pub(crate) capacity: Option<Capacity>,
+}
+
+impl Settings {
+    pub(crate) fn gather(options: AgentOptions) -> Result<Self> {
+        let file = options.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let token = match (options.token, &file.token_file) {
+            (Some(token), _) => Some(token),
+            (None, Some(path)) => Some(read_token(path)?),
+            (None, None) => None,
+        };
+        let mut attributes: Attributes = file.attributes.into_iter().map(values).collect();
+        attributes.extend(options.attributes);
+        let join = options.join.or(file.join);
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Self {
+            scheduler: options.scheduler,
+            data: options.data.or(file.data).unwrap_or_else(|| DATA.into()),
+            cluster: options.cluster.or(file.cluster).unwrap_or_else(|| CLUSTER.to_owned()),
+            host: file.host.map_or_else(host_name, |name| Ok(HostId(name)))?,
+            api: file.api.unwrap_or_else(|| loopback(API_PORT)),
+            mesh: file.mesh.unwrap_or_else(|| loopback(MESH_PORT)),
+            join: join.as_deref().map(resolve).transpose()?,
+            token,
+            attributes,
+            capacity: file.resources.map(Offered::capacity).transpose()?,
+        })
+    }
+}
+
+impl Offered {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a sensible number of cores"
+    )]
+    fn capacity(self) -> Result<Capacity> {
+        if !(self.cpu > 0.0 && self.cpu < 1e6) {
+            bail!("resources.cpu is a number of cores above 0, not {}", self.cpu);
+        }
+        let cpu_milli = (self.cpu * 1000.0).round() as u64;
+        let Self { ram_mb, disk_mb, gpus, ports, .. } = self;
+        Ok(Capacity { resources: Resources { cpu_milli, ram_mb, disk_mb, gpus }, ports })
+    }
+}
+
+fn values((name, values): (String, Values)) -> (String, std::collections::BTreeSet<String>) {
+    match values {
+        Values::One(value) => (name, [value].into()),
+        Values::Many(values) => (name, values.into_iter().collect()),
+    }
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not an agent's configuration", path.display()))
+}
+
+fn read_token(path: &Path) -> Result<JoinToken> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.trim().parse().with_context(|| format!("{} holds no token", path.display()))
+}
+
+fn resolve(addr: &str) -> Result<SocketAddr> {
+    let with_port = if addr.contains(':') { addr.to_owned() } else { format!("{addr}:{MESH_PORT}") };
+    let found = with_port.to_socket_addrs().with_context(|| format!("cannot find {addr}"))?.next();
+    found.with_context(|| format!("{addr} has no address"))
+}
+
+pub(crate) fn host_name() -> Result<HostId> {
+    let name = nix::unistd::gethostname().context("this machine has no host name")?;
+    Ok(HostId(name.to_string_lossy().into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(toml: &str, options: AgentOptions) -> Result<Settings> {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("agent.toml");
+        fs::write(&config, toml).unwrap();
+        Settings::gather(AgentOptions { config: Some(config), ..options })
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let toml = r#"
+            cluster = "west"
+            host = "a1"
+            mesh = "127.0.0.1:0"
+            [attributes]
+            rack = "r1"
+            zone = ["a", "b"]
+            [resources]
+            cpu = 1.5
+            ram_mb = 100
+            disk_mb = 200
+        "#;
+        let flags = AgentOptions {
+            cluster: Some("east".into()),
+            attributes: [("rack".to_owned(), ["r2".to_owned()].into())].into(),
+            ..AgentOptions::default()
+        };
+        let it = gather(toml, flags).unwrap();
+        assert_eq!((it.cluster.as_str(), it.host.0.as_str()), ("east", "a1"));
+        assert_eq!(it.api.to_string(), "127.0.0.1:8081");
+        assert!(it.attributes["rack"].contains("r2") && it.attributes["zone"].contains("b"));
+        let capacity = it.capacity.unwrap();
+        assert_eq!((capacity.resources.cpu_milli, &capacity.ports[..]), (1500, &[(31_000, 32_000)][..]));
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_with_its_name() {
+        let error = gather("clutser = \"x\"", AgentOptions::default()).unwrap_err();
+        assert!(format!("{error:#}").contains("clutser"), "{error:#}");
+    }
+}
