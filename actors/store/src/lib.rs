@@ -1,11 +1,24 @@
-//! The cluster's memory: records in redb behind one writer, and what everyone else may know of them.
+//! The cluster's memory, and what everyone may know of it.
+//!
+//! ```text
+//!   entities ──commit──►  Scribe  ──one transaction──► Store (redb, fsync)
+//!                           │ then, and only then, in this order:
+//!                           ├──► ReadModel   the view that the API and the pages read
+//!                           ├──► Feed        the same, as news
+//!                           └──► the ack     now the entity may act
+//! ```
+//! There is one writer, so there is one order, and everybody sees that one. Nothing here knows what
+//! a record means; that is for `airglow_model` to say.
 
+mod disk;
 mod feed;
+mod open;
 mod read_model;
 mod scribe;
 mod store;
 
 pub use feed::{Feed, News, What};
+pub use open::OpenError;
 pub use read_model::ReadModel;
 pub use scribe::{Gone, Scribe};
-pub use store::{FILE, OpenError, Store, StoreError};
+pub use store::{FILE, Store, StoreError};

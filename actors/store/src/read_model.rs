@@ -1,22 +1,55 @@
 //! The view, shared by many readers.
 
-use airglow_model::view::View;
+use std::sync::{Arc, RwLock};
+
+use airglow_model::{
+    record::{Change, Committed},
+    view::{Note, View},
+};
 
 use crate::{Store, StoreError};
 
+/// Clones are the same view.
 #[derive(Clone, Debug)]
-pub struct ReadModel {}
+pub struct ReadModel {
+    view: Arc<RwLock<View>>,
+}
 
 impl ReadModel {
-    /// What is true in `store`.
-    pub fn load(store: &Store) -> Result<Self, StoreError> {
-        let _ = store;
-        unimplemented!()
+    pub fn new(view: View) -> Self {
+        Self { view: Arc::new(RwLock::new(view)) }
     }
 
-    /// Never held across an `await`: the closure is synchronous.
+    /// What is true in `store`. It is folded by the same code as every later commit.
+    pub fn load(store: &Store) -> Result<Self, StoreError> {
+        let mut view = View::default();
+        let change = |(key, record)| Change { key, record: Some(record) };
+        let changes = store.records()?.into_iter().map(change).collect();
+        view.apply(&Committed { seq: store.seq()?, changes });
+        for (job, ended) in store.ended_runs()? {
+            if let Some(job) = view.jobs.get_mut(&job) {
+                job.history = ended;
+            }
+        }
+        Ok(Self::new(view))
+    }
+
+    /// Readers share it and the scribe waits for them, so look, copy what you need, and be gone.
+    /// It cannot be held across an `await`.
     pub fn read<R>(&self, read: impl FnOnce(&View) -> R) -> R {
-        let _ = read;
-        unimplemented!()
+        read(&self.view.read().expect(WHOLE))
+    }
+
+    pub(crate) fn apply(&self, committed: &Committed) {
+        self.view.write().expect(WHOLE).apply(committed);
+    }
+
+    /// The newest transaction before the note.
+    pub(crate) fn note(&self, note: Note) -> u64 {
+        let mut view = self.view.write().expect(WHOLE);
+        view.note(note);
+        view.seq
     }
 }
+
+const WHOLE: &str = "a view that was left half changed is of no use to anybody";

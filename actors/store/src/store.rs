@@ -1,42 +1,93 @@
 //! The database, without a thread in sight.
+//!
+//! Records are JSON under their keys' texts, so that a person with any redb tool can read them and
+//! an older record lacks a field instead of being misread. Ended runs have a table of their own,
+//! ordered by when they ended, because they are many, are asked for newest first, and are of no
+//! interest to a scheduler that starts.
 
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use airglow_model::{
     ids::{JobKey, TaskId, TaskKey},
-    record::{Record, RecordKey},
+    record::{Change, Record, RecordKey, SCHEMA},
     task::Run,
 };
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+
+use crate::{OpenError, open};
 
 /// The name of the database's file in a data folder.
 pub const FILE: &str = "airglow.redb";
 
-/// One database. Clones are the same one.
-#[derive(Clone, Debug)]
-pub struct Store {}
+pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(crate) const META_SCHEMA: &str = "schema";
+const META_SEQ: &str = "seq";
 
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{path} is in use by another process")]
-    Locked { path: PathBuf },
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+
+/// Job, when it ended, instance, task id.
+type Ended<'a> = (&'a str, u64, u32, &'a str);
+const HISTORY: TableDefinition<'_, Ended<'_>, &[u8]> = TableDefinition::new("history");
+/// The rest of its key in the history, by task id.
+const ENDED: TableDefinition<'_, &str, (&str, u64, u32)> = TableDefinition::new("ended");
+
+/// One database. Clones are the same one; it is closed, and its lock released, with the last.
+#[derive(Clone, Debug)]
+pub struct Store {
+    database: Arc<Database>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the database cannot be read or written")]
+    #[error(
+        "there is no more room for the database: make some and start again, what was acknowledged \
+         is safe"
+    )]
+    Full(#[source] io::Error),
+    #[error(
+        "the database cannot be read or written: what was acknowledged is safe as far as the disk is"
+    )]
     Database(#[source] Box<redb::Error>),
+    #[error("the database holds something unintelligible under {key}")]
+    Unintelligible {
+        key: String,
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    #[error("the store has crashed; this is a bug, and what was acknowledged is safe")]
+    Panicked,
 }
 
 impl Store {
-    /// Created if absent. A file that cannot be used is left as it is, to the byte.
+    /// Created if absent, but not its folder.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let _ = path;
-        unimplemented!()
+        open::open(path).map(Self::on)
     }
 
-    /// All but the history, in the order of [`RecordKey`]: jobs first.
+    pub(crate) fn on(database: Database) -> Self {
+        Self { database: Arc::new(database) }
+    }
+
+    /// The newest transaction's number.
+    pub fn seq(&self) -> Result<u64, StoreError> {
+        let meta = self.database.begin_read()?.open_table(META)?;
+        Ok(meta.get(META_SEQ)?.map_or(0, |seq| seq.value()))
+    }
+
+    /// All but the history, in the order of [`RecordKey`]: what others refer to comes first.
     pub fn records(&self) -> Result<Vec<(RecordKey, Record)>, StoreError> {
-        unimplemented!()
+        let table = self.database.begin_read()?.open_table(RECORDS)?;
+        let mut records = Vec::new();
+        for entry in table.iter()? {
+            let (key, value) = entry?;
+            let text = key.value();
+            let unintelligible =
+                |_| StoreError::Unintelligible { key: text.to_owned(), source: None };
+            records.push((text.parse().map_err(unintelligible)?, read(text, value.value())?));
+        }
+        records.sort_by(|(a, _): &(RecordKey, _), (b, _)| a.cmp(b));
+        Ok(records)
     }
 
     /// The newest `limit` ended runs of a job, or of one instance of it, newest first.
@@ -46,13 +97,162 @@ impl Store {
         instance: Option<u32>,
         limit: usize,
     ) -> Result<Vec<(TaskKey, Run)>, StoreError> {
-        let _ = (job, instance, limit);
-        unimplemented!()
+        let table = self.database.begin_read()?.open_table(HISTORY)?;
+        let name = job.to_string();
+        let mut runs = Vec::new();
+        let of_job = (name.as_str(), 0, 0, "")..(name.as_str(), u64::MAX, 0, "");
+        for entry in table.range(of_job)?.rev() {
+            if runs.len() == limit {
+                break;
+            }
+            let (key, value) = entry?;
+            let (_, _, of, id) = key.value();
+            if instance.is_none_or(|wanted| wanted == of) {
+                runs.push((job.task(of), read(id, value.value())?));
+            }
+        }
+        Ok(runs)
     }
 
-    /// An ended run.
+    /// An ended run, and whose it was.
     pub fn run(&self, id: &TaskId) -> Result<Option<(TaskKey, Run)>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        let tx = self.database.begin_read()?;
+        let Some(found) = tx.open_table(ENDED)?.get(id.0.as_str())? else { return Ok(None) };
+        let (job, at, instance) = found.value();
+        let Some(value) = tx.open_table(HISTORY)?.get((job, at, instance, id.0.as_str()))? else {
+            return Ok(None);
+        };
+        let unintelligible = |_| StoreError::Unintelligible { key: id.0.clone(), source: None };
+        let job: JobKey = job.parse().map_err(unintelligible)?;
+        Ok(Some((job.task(instance), read(&id.0, value.value())?)))
     }
+
+    /// How many ended runs each job has.
+    pub fn ended_runs(&self) -> Result<BTreeMap<JobKey, u32>, StoreError> {
+        let table = self.database.begin_read()?.open_table(HISTORY)?;
+        let mut counts = BTreeMap::<String, u32>::new();
+        for entry in table.iter()? {
+            let (key, _) = entry?;
+            let (job, ..) = key.value();
+            match counts.get_mut(job) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(job.to_owned(), 1)),
+            }
+        }
+        let parse = |(job, count): (String, u32)| {
+            let key = job.parse();
+            let key = key.map_err(|_| StoreError::Unintelligible { key: job, source: None })?;
+            Ok((key, count))
+        };
+        counts.into_iter().map(parse).collect()
+    }
+
+    /// One transaction and one fsync, however many commits: they get the numbers after `seq`.
+    pub(crate) fn write<'a>(
+        &self,
+        mut seq: u64,
+        commits: impl Iterator<Item = &'a [Change]>,
+    ) -> Result<(), StoreError> {
+        let mut commits = commits.peekable();
+        if commits.peek().is_none() {
+            return Ok(());
+        }
+        let mut tx = self.database.begin_write()?;
+        // Otherwise opening it after a crash takes seconds for each gigabyte.
+        tx.set_quick_repair(true);
+        let mut tables = Tables::open(&tx)?;
+        for changes in commits {
+            seq += 1;
+            changes.iter().try_for_each(|change| tables.apply(change))?;
+        }
+        drop(tables);
+        tx.open_table(META)?.insert(META_SEQ, seq)?;
+        Ok(tx.commit()?)
+    }
+}
+
+/// An empty database.
+pub(crate) fn lay_out(database: &Database) -> Result<(), redb::Error> {
+    let tx = database.begin_write()?;
+    Tables::open(&tx)?;
+    let mut meta = tx.open_table(META)?;
+    meta.insert(META_SCHEMA, u64::from(SCHEMA))?;
+    meta.insert(META_SEQ, 0)?;
+    drop(meta);
+    Ok(tx.commit()?)
+}
+
+struct Tables<'tx> {
+    records: Table<'tx, &'static str, &'static [u8]>,
+    history: Table<'tx, Ended<'static>, &'static [u8]>,
+    ended: Table<'tx, &'static str, (&'static str, u64, u32)>,
+}
+
+impl<'tx> Tables<'tx> {
+    fn open(tx: &'tx WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            records: tx.open_table(RECORDS)?,
+            history: tx.open_table(HISTORY)?,
+            ended: tx.open_table(ENDED)?,
+        })
+    }
+
+    fn apply(&mut self, Change { key, record }: &Change) -> Result<(), redb::Error> {
+        match (key, record) {
+            (RecordKey::History(task, id), Some(Record::History(run))) => {
+                self.forget_run(id)?;
+                self.remember_run(task, id, run)?;
+            }
+            (RecordKey::History(_, id), None) => self.forget_run(id)?,
+            (RecordKey::History(..), Some(_)) => unreachable!("history is made of ended runs"),
+            (key, Some(record)) => {
+                self.records.insert(key.to_string().as_str(), write(record).as_slice())?;
+            }
+            (key, None) => {
+                self.records.remove(key.to_string().as_str())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remember_run(&mut self, task: &TaskKey, id: &TaskId, run: &Run) -> Result<(), redb::Error> {
+        let job = task.job.to_string();
+        let at = run.events.last().map_or(0, |end| end.at.0);
+        self.ended.insert(id.0.as_str(), (job.as_str(), at, task.instance))?;
+        let key = (job.as_str(), at, task.instance, id.0.as_str());
+        self.history.insert(key, write(run).as_slice())?;
+        Ok(())
+    }
+
+    fn forget_run(&mut self, id: &TaskId) -> Result<(), redb::Error> {
+        if let Some(found) = self.ended.remove(id.0.as_str())? {
+            let (job, at, instance) = found.value();
+            self.history.remove((job, at, instance, id.0.as_str()))?;
+        }
+        Ok(())
+    }
+}
+
+fn write(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("every record can be written as JSON")
+}
+
+fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(value)
+        .map_err(|it| StoreError::Unintelligible { key: key.to_owned(), source: Some(it) })
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if is_full(&error) => Self::Full(error),
+            error => Self::Database(Box::new(error)),
+        }
+    }
+}
+
+/// Of the disk, of the user's share of it, or of what one file may be.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    [StorageFull, QuotaExceeded, FileTooLarge].contains(&error.kind())
 }
