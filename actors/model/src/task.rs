@@ -1,15 +1,38 @@
 //! The life of one task instance: a slot (job and instance number) and the runs that fill it.
+//!
+//! ```text
+//!                 ┌──────────── another run, when the last one should be followed ─────────────┐
+//!                 ▼                                                                            │
+//!   wanted ──► PENDING ──► ASSIGNED ──► STARTING ──► RUNNING ──────────► FINISHED FAILED KILLED LOST
+//!                 ▲                        │ ▲          │ ▲                    ▲
+//!   flapping ► THROTTLED                   ▼ │          ▼ │                    │
+//!                                        PARTITIONED (its host is silent) ─────┤
+//!   asked to end: KILLING · RESTARTING · PREEMPTING · DRAINING ────────────────┘
+//! ```
+//! The nouns are here; where events lead is one match in `task/step.rs`.
+//!
+//! A run that ends and the one that takes its place are one step, so one commit: it is never half
+//! true that the old one is over and a new one exists. A slot is never forgotten, so its attempts'
+//! numbers never repeat, and an older attempt's news is recognised by them.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Ports,
     ids::{Attempt, ConfigId, HostId, TaskId, TaskKey},
-    machine::{Machine, Rejected, Timestamp},
-    record::Change,
+    machine::Timestamp,
     spec::PartitionPolicy,
     wire,
 };
+
+mod penalty;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use step::TRANSIENT_FOR;
 
 /// A slot. It remembers its current run; runs that ended are in the history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +51,7 @@ pub struct Task {
     /// The run that ended with the last step and is not the current one any more, on its way to
     /// the history.
     #[serde(skip)]
-    ended: Option<Box<Run>>,
+    pub(crate) ended: Option<Box<Run>>,
 }
 
 /// The part of a configuration that decides what comes after a run.
@@ -65,21 +88,55 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
-    Throttled { until: Timestamp },
+    Throttled {
+        until: Timestamp,
+    },
     Pending,
-    Assigned { at: Placement, until: Timestamp },
-    Starting { at: Placement },
-    Running { at: Placement },
-    Killing { at: Placement, until: Timestamp, retry_at: Timestamp, retry_ms: u64 },
-    Restarting { at: Placement, until: Timestamp },
-    Preempting { at: Placement, until: Timestamp },
-    Draining { at: Placement, until: Timestamp },
+    Assigned {
+        at: Placement,
+        until: Timestamp,
+    },
+    Starting {
+        at: Placement,
+    },
+    Running {
+        at: Placement,
+    },
+    Killing {
+        at: Placement,
+        until: Timestamp,
+        retry_at: Timestamp,
+        retry_ms: u64,
+    },
+    Restarting {
+        at: Placement,
+        until: Timestamp,
+    },
+    Preempting {
+        at: Placement,
+        until: Timestamp,
+    },
+    Draining {
+        at: Placement,
+        until: Timestamp,
+    },
     /// `until`: when it counts as lost; never, if the policy says so.
-    Partitioned { at: Placement, until: Option<Timestamp> },
-    Finished { at: Placement },
-    Failed { at: Placement },
-    Killed { at: Placement },
-    Lost { at: Placement },
+    Partitioned {
+        at: Placement,
+        until: Option<Timestamp>,
+    },
+    Finished {
+        at: Placement,
+    },
+    Failed {
+        at: Placement,
+    },
+    Killed {
+        at: Placement,
+    },
+    Lost {
+        at: Placement,
+    },
 }
 
 /// What the scheduler gave a run.
@@ -120,19 +177,42 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The job wants this instance. Ignored by one that has met `generation` already.
-    Wanted { config: ConfigId, generation: u32, policy: Policy },
+    Wanted {
+        config: ConfigId,
+        generation: u32,
+        policy: Policy,
+    },
     /// The matchmaker found `attempt` a place.
-    Placed { attempt: Attempt, at: Placement },
+    Placed {
+        attempt: Attempt,
+        at: Placement,
+    },
     /// Its host says how `attempt` is.
-    Reported { attempt: Attempt, state: wire::RunState, message: String },
-    KillAsked { message: String },
-    RestartAsked { message: String },
-    PreemptAsked { message: String },
-    DrainAsked { message: String },
-    /// Nothing has been heard of its host for too long.
-    HostUnreachable,
-    /// Its host does not know `attempt`, though it should.
-    HostForgot { attempt: Attempt },
+    Reported {
+        attempt: Attempt,
+        state: wire::RunState,
+        message: String,
+    },
+    KillAsked {
+        message: String,
+    },
+    RestartAsked {
+        message: String,
+    },
+    PreemptAsked {
+        message: String,
+    },
+    DrainAsked {
+        message: String,
+    },
+    /// Nothing has been heard of `host` for too long.
+    HostUnreachable {
+        host: HostId,
+    },
+    /// Its host does not know `attempt`, though it once said that it does.
+    HostForgot {
+        attempt: Attempt,
+    },
     /// It is time to look at the clock: a deadline has come.
     TimedOut,
 }
@@ -148,6 +228,25 @@ pub enum Effect {
 }
 
 impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "THROTTLED",
+            Self::Pending => "PENDING",
+            Self::Assigned => "ASSIGNED",
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Killing => "KILLING",
+            Self::Restarting => "RESTARTING",
+            Self::Preempting => "PREEMPTING",
+            Self::Draining => "DRAINING",
+            Self::Partitioned => "PARTITIONED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+            Self::Lost => "LOST",
+        }
+    }
+
     pub fn is_active(self) -> bool {
         match self {
             Self::Throttled
@@ -196,8 +295,35 @@ impl Task {
     /// What to tell a host that says it has an attempt which should not be there: one that was
     /// given up while nothing was heard of it, say. Called for every report, legal or not.
     pub fn stray(&self, host: &HostId, id: &TaskId, state: wire::RunState) -> Option<Effect> {
-        let _ = (host, id, state);
-        None
+        let stays = |run: &Run| match run.state {
+            State::Assigned { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Partitioned { .. } => run.id == *id,
+            State::Throttled { .. }
+            | State::Pending
+            | State::Killing { .. }
+            | State::Restarting { .. }
+            | State::Preempting { .. }
+            | State::Draining { .. }
+            | State::Finished { .. }
+            | State::Failed { .. }
+            | State::Killed { .. }
+            | State::Lost { .. } => false,
+        };
+        let unwelcome = !state.is_terminal() && !self.run.as_ref().is_some_and(stays);
+        unwelcome.then(|| Effect::Kill {
+            host: host.clone(),
+            id: id.clone(),
+            reason: "It has been given up".into(),
+        })
+    }
+}
+
+impl Run {
+    /// What was said when it came to be in its state.
+    fn why(&self) -> &str {
+        self.events.last().map_or("", |it| &it.message)
     }
 }
 
@@ -240,20 +366,8 @@ impl State {
     }
 }
 
-impl Machine for Task {
-    type Event = Event;
-    type Effect = Effect;
-
-    fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
-        let _ = (now, event);
-        Err(Rejected { state: "", event: "" })
-    }
-
-    fn effects(&self) -> Vec<Effect> {
-        vec![]
-    }
-
-    fn changes(&self, _: Option<&Self>) -> Vec<Change> {
-        vec![]
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
