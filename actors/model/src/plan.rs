@@ -29,12 +29,20 @@ pub struct Planned {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PlanError {
     /// Two processes have this name.
-    SameName { process: String },
+    SameName {
+        process: String,
+    },
     /// A constraint names some of a plan's processes and something that is not in that plan.
     Mixed,
     Cycle,
-    AfterDaemon { process: String, daemon: String },
-    AfterEphemeral { process: String, ephemeral: String },
+    AfterDaemon {
+        process: String,
+        daemon: String,
+    },
+    AfterEphemeral {
+        process: String,
+        ephemeral: String,
+    },
 }
 
 impl Plan {

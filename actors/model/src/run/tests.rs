@@ -1,0 +1,451 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Plays a task against processes that do as they are told to, in virtual time, and writes down
+/// what happens.
+///
+/// One process a line: `name flags… : runs…`. A run is how long it takes and how it ends: `2+`
+/// succeeds after two seconds, `-` fails, `k` is killed, `l` is lost; the last one is repeated.
+/// Flags: `final daemon ephemeral max=N wait=N` and `stubborn`, which takes no notice of SIGTERM.
+struct Play {
+    run: Run,
+    now: Timestamp,
+    scripts: BTreeMap<Arc<str>, Script>,
+    asked: BTreeSet<Effect>,
+    /// What will happen, and when.
+    coming: BTreeSet<(Timestamp, RunId, String)>,
+    log: String,
+}
+
+struct Script {
+    runs: Vec<String>,
+    stubborn: bool,
+}
+
+impl Play {
+    fn new(task: &str, processes: &str) -> Self {
+        let mut scripts = BTreeMap::new();
+        let mut specs = Vec::new();
+        for line in processes.lines().filter(|it| !it.trim().is_empty()) {
+            let (flags, runs) = line.split_once(':').unwrap();
+            let mut flags = flags.split_whitespace();
+            let name = flags.next().unwrap();
+            let flags: Vec<_> = flags.collect();
+            let number =
+                |flag: &str| flags.iter().find_map(|it| it.strip_prefix(flag)?.parse().ok());
+            specs.push(serde_json::json!({
+                "name": name, "cmdline": "", "final": flags.contains(&"final"),
+                "daemon": flags.contains(&"daemon"), "ephemeral": flags.contains(&"ephemeral"),
+                "max_failures": number("max=").unwrap_or(1),
+                "min_duration": number("wait=").unwrap_or(15),
+            }));
+            let runs = runs.split_whitespace().map(str::to_owned).collect();
+            scripts.insert(name.into(), Script { runs, stubborn: flags.contains(&"stubborn") });
+        }
+        let field = |name: &str| task.split_whitespace().find_map(|it| it.strip_prefix(name));
+        let number = |name, usual: i64| field(name).map_or(usual, |it| it.parse().unwrap());
+        let orders = task.split_whitespace().filter(|it| it.contains('<'));
+        let order = |it: &str| serde_json::json!({ "order": it.split('<').collect::<Vec<_>>() });
+        let spec: TaskSpec = serde_json::from_value(serde_json::json!({
+            "name": "t", "processes": specs, "constraints": orders.map(order).collect::<Vec<_>>(),
+            "resources": { "cpu": 1.0, "ram": 1, "disk": 1 },
+            "max_failures": number("max=", 1), "max_concurrency": number("concurrency=", 0),
+            "finalization_wait": number("wait=", 30),
+        }))
+        .unwrap();
+        let run = Run::new(&spec).unwrap();
+        Self {
+            run,
+            now: Timestamp(0),
+            scripts,
+            asked: BTreeSet::new(),
+            coming: BTreeSet::new(),
+            log: String::new(),
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let before = self.run.stage.name();
+        let Ok(next) = self.run.step(self.now, event) else { return };
+        self.run = next;
+        if self.run.stage.name() != before {
+            self.note(self.run.stage.name());
+        }
+        let effects = self.run.effects();
+        let news: Vec<_> = effects.iter().filter(|it| !self.asked.contains(it)).cloned().collect();
+        self.asked = effects.into_iter().collect();
+        for effect in news {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Report { state, message } if state.is_terminal() => {
+                self.note(&format!("{state:?}: {message}"));
+            }
+            Effect::Report { .. } | Effect::Prepare => {}
+            Effect::Tend(id) => self.start(id),
+            Effect::Term(id) if self.scripts[&id.process].stubborn => {}
+            Effect::Term(id) => self.end(id, "15k"),
+            Effect::Kill(id) => self.end(id, "9k"),
+        }
+    }
+
+    fn start(&mut self, id: RunId) {
+        self.note(&format!("{}/{}", id.process, id.run));
+        let (at, now) = (self.now, self.now);
+        let runs = &self.scripts[&id.process].runs;
+        let run = runs.get(id.run as usize).or(runs.last()).unwrap();
+        let (secs, _) = run.split_at(run.len() - 1);
+        let ends = now + Duration::from_secs(secs.parse().unwrap());
+        self.coming.insert((ends, id.clone(), run.clone()));
+        self.tell(&Event::Started { id, pid: 1, at });
+    }
+
+    fn end(&mut self, id: RunId, how: &str) {
+        self.coming.retain(|(_, it, _)| *it != id);
+        self.coming.insert((self.now, id, how.to_owned()));
+    }
+
+    fn note(&mut self, what: &str) {
+        let at = format!("{}s", self.now.0 / 1000);
+        self.log.push_str(&format!("{at:>4} {what}\n"));
+    }
+
+    /// To the end, or until `horizon` seconds have passed.
+    fn until(&mut self, horizon: u64) -> &mut Self {
+        while !self.run.is_over() {
+            let next = self.coming.first().cloned();
+            let alarm = self.run.deadline();
+            let at = next.iter().map(|it| it.0).chain(alarm.iter().map(|it| it.0)).min();
+            let horizon = Timestamp(horizon * 1000);
+            let Some(at) = at.filter(|it| *it <= horizon) else {
+                self.now = horizon;
+                break;
+            };
+            self.now = self.now.max(at);
+            match next.filter(|it| it.0 == at) {
+                Some(due) => {
+                    self.coming.remove(&due);
+                    let (_, id, how) = due;
+                    let (number, how) = how.split_at(how.len() - 1);
+                    let exit = match how {
+                        "+" => Exit::Code(0),
+                        "-" => Exit::Code(1),
+                        "k" => Exit::Signal(number.parse().unwrap()),
+                        _ => Exit::Lost,
+                    };
+                    self.tell(&Event::Ended { id, at: self.now, exit, leftover: false });
+                }
+                None => self.tell(&alarm.unwrap().1),
+            }
+        }
+        self
+    }
+
+    fn begin(&mut self) -> &mut Self {
+        self.tell(&Event::Prepared);
+        self
+    }
+
+    fn kill(&mut self, within_ms: Option<u64>) -> &mut Self {
+        self.tell(&Event::KillAsked { message: "Instructed to kill task.".into(), within_ms });
+        self
+    }
+}
+
+/// What happens from the beginning to the end.
+fn story(task: &str, processes: &str) -> String {
+    let mut play = Play::new(task, processes);
+    play.begin().until(100_000);
+    std::mem::take(&mut play.log)
+}
+
+fn assert_story(task: &str, processes: &str, expected: &str) {
+    assert_told(&story(task, processes), expected);
+}
+
+fn assert_told(told: &str, expected: &str) {
+    let lines = |text: &str| text.lines().map(|it| it.trim().to_owned()).collect::<Vec<_>>();
+    let expected: Vec<_> = lines(expected).into_iter().filter(|it| !it.is_empty()).collect();
+    assert_eq!(lines(told), expected, "\n{told}");
+}
+
+#[test]
+fn p1_a_task_of_no_processes_is_over_at_once() {
+    assert_story("", "", "0s over\n0s Finished: Task finished.");
+}
+
+#[test]
+fn p2_processes_run_together_unless_they_are_ordered() {
+    let three = "p1 : 1+\n p2 : 1+\n p3 : 1+";
+    let together = "
+        0s active\n 0s p1/0\n 0s p2/0\n 0s p3/0
+        1s over\n 1s Finished: Task finished.";
+    assert_story("", three, together);
+    let ordered = "
+        0s active\n 0s p1/0\n 1s p2/0\n 2s p3/0
+        3s over\n 3s Finished: Task finished.";
+    assert_story("p1<p2<p3", three, ordered);
+}
+
+#[test]
+fn r1_two_layers_of_diamonds() {
+    assert_story(
+        "a<b<d a<c<d d<e d<f",
+        "a : 1+\n b : 1+\n c : 2+\n d : 1+\n e : 1+\n f : 1+",
+        "0s active\n 0s a/0\n 1s b/0\n 1s c/0\n 3s d/0\n 4s e/0\n 4s f/0
+         5s over\n 5s Finished: Task finished.",
+    );
+}
+
+#[test]
+fn r2_r17_p10_what_waits_for_a_failed_process_never_runs_and_so_the_task_fails() {
+    let processes = "a : 1+\n b : 1-\n c : 1+";
+    let story = "0s active\n 0s a/0\n 1s b/0\n 2s over\n 2s Failed: Task failed.";
+    assert_story("a<b<c max=2", processes, story);
+    assert_story("a<b<c max=100", processes, story);
+}
+
+#[test]
+fn a_process_may_fail_ten_times_and_its_task_still_succeed() {
+    let mut play = Play::new("max=2", "failing max=10 : 0-\n succeeding max=10 : 0+");
+    play.begin().until(1000);
+    let failures: Vec<_> = play.run.views().iter().map(|it| (it.runs.len(), it.failures)).collect();
+    assert_eq!(failures, [(10, 10), (1, 0)]);
+    assert!(play.log.ends_with("135s Finished: Task finished.\n"), "{}", play.log);
+}
+
+#[test]
+fn r4_at_most_max_concurrency_processes_run_at_a_time() {
+    assert_story(
+        "concurrency=1",
+        "a : 1+\n b : 1+\n c : 1+",
+        "0s active\n 0s a/0\n 1s b/0\n 2s c/0\n 3s over\n 3s Finished: Task finished.",
+    );
+    // One that has to wait before it may try again keeps nobody's place.
+    assert_story(
+        "concurrency=1 max=0",
+        "a max=2 wait=10 : 1-\n b : 2+",
+        "0s active\n 0s a/0\n 1s b/0\n 11s a/1\n 12s over\n 12s Finished: Task finished.",
+    );
+}
+
+#[test]
+fn r5_a_killed_or_lost_run_is_followed_by_another() {
+    let story = "0s active\n 0s a/0\n 1s a/1\n 2s over\n 2s Finished: Task finished.";
+    assert_story("", "a wait=0 : 1k 1+", story);
+    assert_story("", "a wait=0 : 1l 1+", story);
+}
+
+#[test]
+fn p8_ephemeral_processes_are_not_waited_for() {
+    assert_story(
+        "",
+        "main : 5+\n log daemon ephemeral max=2 : 100+",
+        "0s active\n 0s main/0\n 0s log/0\n 5s cleaning\n 5s over\n 5s Finished: Task finished.",
+    );
+}
+
+#[test]
+fn r16_a_task_of_ephemeral_processes_only_is_over_at_once() {
+    assert_story("", "a ephemeral : 5+", "0s over\n0s Finished: Task finished.");
+}
+
+#[test]
+fn p13_a_task_all_of_whose_processes_failed_waits_for_nothing() {
+    let mut play = Play::new("max=0", "a : 1-\n b : 2-");
+    play.begin().until(100);
+    assert_eq!(play.run.deadline(), None);
+    assert!(play.log.ends_with("2s Finished: Task finished.\n"), "{}", play.log);
+}
+
+#[test]
+fn r10_finalizers_that_fail_change_nothing() {
+    assert_story(
+        "f1<f2",
+        "main : 1+\n f1 final : 1-\n f2 final : 1+",
+        "0s active\n 0s main/0\n 1s finalizing\n 1s f1/0\n 2s over\n 2s Finished: Task finished.",
+    );
+    assert_story(
+        "",
+        "main : 1+\n f1 final max=2 wait=0 : 1-\n f2 final : 1+",
+        "0s active\n 0s main/0\n 1s finalizing\n 1s f1/0\n 1s f2/0\n 2s f1/1
+         3s over\n 3s Finished: Task finished.",
+    );
+}
+
+#[test]
+fn r11_finalizers_run_when_the_task_failed() {
+    assert_story(
+        "",
+        "main : 1-\n other : 100+\n f final : 1+",
+        "0s active\n 0s main/0\n 0s other/0\n 1s cleaning\n 1s finalizing\n 1s f/0
+         2s over\n 2s Failed: Task failed.",
+    );
+}
+
+#[test]
+fn finalization_has_one_span_of_time_in_all() {
+    // SIGTERM is ignored for all of it: SIGKILL, and no finalizer.
+    assert_story(
+        "wait=10",
+        "main : 1-\n other stubborn : 100+\n f final : 1+",
+        "0s active\n 0s main/0\n 0s other/0\n 1s cleaning
+         11s ending\n 11s over\n 11s Failed: Task failed.",
+    );
+    // A finalizer that takes too long is cut short.
+    assert_story(
+        "wait=10",
+        "main : 1+\n f final stubborn : 100+",
+        "0s active\n 0s main/0\n 1s finalizing\n 1s f/0\n 11s ending\n 11s over
+         11s Finished: Task finished.",
+    );
+}
+
+#[test]
+fn a_killed_task_cleans_up_and_finalizes() {
+    let processes = "main : 100+\n f final : 1+";
+    let mut play = Play::new("", processes);
+    play.begin().until(5).kill(None).until(100);
+    assert_told(
+        &play.log,
+        "0s active\n 0s main/0\n 5s cleaning\n 5s finalizing\n 5s f/0
+         6s over\n 6s Killed: Instructed to kill task.",
+    );
+}
+
+#[test]
+fn a_second_kill_may_be_in_more_of_a_hurry() {
+    let mut play = Play::new("", "main stubborn : 100+");
+    play.begin().until(5).kill(None).until(8).kill(Some(2000)).until(100);
+    assert_told(
+        &play.log,
+        "0s active\n 0s main/0\n 5s cleaning\n 10s ending
+         10s over\n 10s Killed: Instructed to kill task.",
+    );
+}
+
+#[test]
+fn e4_a_task_killed_before_it_had_a_sandbox_never_runs() {
+    let mut play = Play::new("", "main : 1+");
+    play.kill(None).begin().until(100);
+    assert_told(&play.log, "0s over\n 0s Killed: Task killed during initialization.");
+}
+
+#[test]
+fn what_a_run_left_behind_is_ended_with_the_task() {
+    let mut play = Play::new("", "a : 1+\n b : 5+");
+    play.begin();
+    let id = RunId { process: "a".into(), run: 0 };
+    let exit = Exit::Code(0);
+    play.tell(&Event::Ended { id: id.clone(), at: Timestamp(1), exit, leftover: true });
+    assert!(play.run.effects().contains(&Effect::Tend(id.clone())));
+    play.until(6);
+    assert_eq!(play.run.stage.name(), "cleaning");
+    assert!(play.run.effects().contains(&Effect::Term(id.clone())));
+    play.tell(&Event::Gone { id });
+    assert_eq!(play.run.state(), RunState::Finished);
+}
+
+#[test]
+fn a_task_is_the_same_after_its_journal_is_read_back() {
+    let id = || RunId { process: "a".into(), run: 0 };
+    let events = [
+        (0, Event::Prepared),
+        (1, Event::Started { id: id(), pid: 7, at: Timestamp(1) }),
+        (2, Event::Ended { id: id(), at: Timestamp(2), exit: Exit::Signal(9), leftover: false }),
+        (15_002, Event::TimedOut),
+    ];
+    let play = Play::new("", "a : 1+");
+    let told = |run: Run, (at, event): &(u64, Event)| run.step(Timestamp(*at), event).unwrap();
+    let told_once = events.iter().fold(play.run.clone(), told);
+    let written: Vec<_> = events.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
+    let read = written.iter().map(|it| serde_json::from_str(it).unwrap());
+    let told_again = read.fold(play.run, |run, it| told(run, &it));
+    assert_eq!(told_once, told_again);
+    assert_eq!(told_once.views()[0].runs.len(), 2);
+}
+
+#[test]
+fn stale_news_of_a_run_is_rejected() {
+    let mut play = Play::new("", "a wait=0 : 1k 100+");
+    play.begin().until(1);
+    let old = RunId { process: "a".into(), run: 0 };
+    let news = Event::Ended { id: old, at: Timestamp(2), exit: Exit::Code(0), leftover: false };
+    assert!(play.run.step(Timestamp(2), &news).is_err());
+}
+
+#[test]
+fn the_whole_table_of_stages() {
+    let verdict = Verdict::Success;
+    let until = Timestamp(30_000);
+    let stages = [
+        Stage::Preparing,
+        Stage::Active,
+        Stage::Cleaning { until, verdict: verdict.clone() },
+        Stage::Finalizing { until, verdict: verdict.clone() },
+        Stage::Ending { verdict: verdict.clone() },
+        Stage::Over { verdict },
+    ];
+    let id = RunId { process: "a".into(), run: 0 };
+    let at = Timestamp(1);
+    let events = [
+        Event::Prepared,
+        Event::NotPrepared { why: "no room".into() },
+        Event::Started { id: id.clone(), pid: 7, at },
+        Event::Ended { id: id.clone(), at, exit: Exit::Code(0), leftover: false },
+        Event::Gone { id },
+        Event::KillAsked { message: String::new(), within_ms: None },
+        Event::KillAsked { message: String::new(), within_ms: Some(5) },
+        Event::TimedOut,
+    ];
+    // A task whose regular and final process both run, so that no stage is left by itself.
+    let mut play = Play::new("", "a : 1+\n b : 1+\n f final : 1+");
+    play.begin();
+    let mut busy = play.run.clone();
+    let forked = Process::new(busy_policy()).step(at, &process::Event::Chosen).unwrap();
+    busy.processes = vec![Arc::new(forked); 3];
+    let table: String = stages
+        .into_iter()
+        .map(|stage| {
+            let before = Run { stage, ..busy.clone() };
+            let cells: Vec<_> = events
+                .iter()
+                .map(|event| before.step(at, event).map_or("-", |after| after.stage.name()))
+                .collect();
+            format!("{:11}{}\n", before.stage.name(), cells.join(" "))
+        })
+        .collect();
+    assert_eq!(
+        table,
+        "\
+preparing  active over - - - over over -
+active     - - active active - cleaning cleaning active
+cleaning   - - cleaning cleaning - - cleaning cleaning
+finalizing - - finalizing finalizing - - finalizing finalizing
+ending     - - ending ending - - - ending
+over       - - - - - - - -
+"
+    );
+}
+
+fn busy_policy() -> process::Policy {
+    process::Policy {
+        max_failures: 1,
+        daemon: false,
+        ephemeral: false,
+        min_duration: Duration::ZERO,
+        max_runs: process::RUNS_MAX,
+    }
+}
+
+#[test]
+fn the_sine_table_with_180_mappers_takes_no_time_to_plan() {
+    let mappers: String = (0..180).map(|it| format!("m{it} : 1+\n")).collect();
+    let orders: String = (0..180).map(|it| format!("m{it}<reducer ")).collect();
+    let told = story(&format!("{orders} concurrency=8"), &format!("{mappers}reducer : 1+"));
+    assert!(told.ends_with("23s reducer/0\n 24s over\n 24s Finished: Task finished.\n"), "{told}");
+}
