@@ -1,13 +1,13 @@
 //! The closed set of things that the store keeps, and the names under which it keeps them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::TaskConfig,
     host::Host,
-    ids::{ConfigId, HostId, JobKey, TaskId, TaskKey},
+    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey},
     job::Job,
     task::{Run, Task},
 };
@@ -61,6 +61,52 @@ impl fmt::Display for RecordKey {
                 write!(f, "history/{job}/{instance:010}/{id}")
             }
             Self::Host(host) => write!(f, "host/{host}"),
+        }
+    }
+}
+
+/// Exactly what [`RecordKey`] is displayed as.
+impl FromStr for RecordKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let (kind, name) = text.split_once('/').ok_or(NotAKey)?;
+        Ok(match kind {
+            "job" => Self::Job(name.parse()?),
+            "config" => {
+                let (job, number) = name.rsplit_once('/').ok_or(NotAKey)?;
+                Self::Config(job.parse()?, ConfigId(number.parse().map_err(|_| NotAKey)?))
+            }
+            "task" => Self::Task(name.parse()?),
+            "history" => {
+                let (task, id) = name.rsplit_once('/').ok_or(NotAKey)?;
+                Self::History(task.parse()?, TaskId(id.to_owned()))
+            }
+            "host" => Self::Host(name.into()),
+            _ => return Err(NotAKey),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_back_as_they_are_written() {
+        let job = JobKey::new("www-data", "prod", "hello.v2");
+        let task = job.task(7);
+        for key in [
+            RecordKey::Job(job.clone()),
+            RecordKey::Config(job, ConfigId(12)),
+            RecordKey::Task(task.clone()),
+            RecordKey::History(task, TaskId("www-data-prod-hello-v2-7-ff-1".into())),
+            RecordKey::Host("rack-1.example.org".into()),
+        ] {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        for bad in ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a"] {
+            assert_eq!(bad.parse::<RecordKey>(), Err(NotAKey), "{bad}");
         }
     }
 }
