@@ -4,6 +4,10 @@
 //! anybody hears that it succeeded, so a reader sees at least what it has been told of.
 //! Besides what is on disk it holds a few things that need not be: why instances are pending, how
 //! processes are, which keys were given up on. Those come as [`Note`]s.
+//!
+//! A change costs what it changes, however large its job or host is, and leaves the same view as
+//! folding the final records into an empty one would. The latter is how a scheduler starts, so a
+//! book that drifted would be right again after a restart and wrong before it; a test compares.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,40 +20,45 @@ use crate::{
     config::TaskConfig,
     host::Host,
     ids::{ConfigId, HostId, JobKey, TaskId, TaskKey},
+    instances::InstanceSet,
     job::Job,
     machine::Timestamp,
-    record::Committed,
+    record::{Change, Committed, Record, RecordKey},
     resources::Resources,
-    task::{Status, Task},
+    task::{Placement, Run, Status, Task},
     wire::ProcessView,
 };
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
     /// The newest transaction in here.
     pub seq: u64,
     pub jobs: BTreeMap<JobKey, JobView>,
     pub hosts: BTreeMap<HostId, HostView>,
-    /// Current runs and those that ended since the scheduler started; older ones are in the store.
+    /// Whose the slots' current runs are, ended or not; older ones are in the store.
     pub slots: BTreeMap<TaskId, TaskKey>,
     /// Entities that kept crashing and were left alone: their key, and what they said last.
     pub quarantined: BTreeMap<String, Quarantine>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobView {
     pub job: Job,
     pub configs: BTreeMap<ConfigId, Arc<TaskConfig>>,
     pub tasks: BTreeMap<u32, Task>,
     /// How many slots are in each state; slots without a run count nowhere.
     pub counts: BTreeMap<Status, u32>,
+    /// Instances that the job wants and that have not heard of it yet.
+    pub unborn: InstanceSet,
+    /// How many instances each host has, by the scheduler's book.
+    pub placed: BTreeMap<HostId, u32>,
     /// How many runs are in the history.
     pub history: u32,
-    pub pending: BTreeMap<u32, Pending>,
+    pub pending: BTreeMap<u32, Arc<Pending>>,
     pub processes: BTreeMap<TaskId, Arc<Vec<ProcessView>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HostView {
     pub host: Host,
     /// What the runs that are placed there take, by the scheduler's book.
@@ -79,7 +88,7 @@ pub struct Quarantine {
 /// News that need not outlive the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
-    Pending { task: TaskKey, why: Option<Pending> },
+    Pending { job: JobKey, instances: InstanceSet, why: Arc<Pending> },
     Processes { task: TaskKey, id: TaskId, processes: Arc<Vec<ProcessView>> },
     Heard { host: HostId, at: Timestamp },
     Quarantined { key: String, why: Quarantine },
@@ -87,12 +96,264 @@ pub enum Note {
 
 impl View {
     pub fn apply(&mut self, committed: &Committed) {
-        let _ = committed;
-        unimplemented!()
+        self.seq = committed.seq;
+        for Change { key, record } in &committed.changes {
+            self.change(key, record.as_ref());
+        }
+    }
+
+    fn change(&mut self, key: &RecordKey, record: Option<&Record>) {
+        match (key, record) {
+            (RecordKey::Job(key), Some(Record::Job(job))) => self.job(key).demand(job.clone()),
+            (RecordKey::Job(key), None) => self.job(key).demand(Job::unborn(key.clone())),
+            (RecordKey::Config(key, id), Some(Record::Config(config))) => {
+                self.job(key).configs.insert(*id, config.clone());
+            }
+            (RecordKey::Config(key, id), None) => {
+                self.job(key).configs.remove(id);
+            }
+            (RecordKey::Task(key), Some(Record::Task(task))) => self.task(key, Some(task)),
+            (RecordKey::Task(key), None) => self.task(key, None),
+            (RecordKey::History(key, _), Some(Record::History(_))) => {
+                self.job(&key.job).history += 1;
+            }
+            (RecordKey::History(key, _), None) => {
+                let job = self.job(&key.job);
+                job.history = job.history.saturating_sub(1);
+            }
+            (RecordKey::Host(id), Some(Record::Host(host))) => {
+                self.host(id).host.clone_from(host);
+            }
+            (RecordKey::Host(id), None) => {
+                self.hosts.remove(id);
+            }
+            (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
+        }
+        self.forget(key);
     }
 
     pub fn note(&mut self, note: Note) {
-        let _ = note;
-        unimplemented!()
+        match note {
+            Note::Pending { job, instances, why } => {
+                let Some(job) = self.jobs.get_mut(&job) else { return };
+                // It may have been placed while this was on its way.
+                let waits =
+                    |it: &u32| job.tasks.get(it).and_then(Task::status) == Some(Status::Pending);
+                let waiting: Vec<_> = instances.iter().filter(waits).collect();
+                job.pending.extend(waiting.into_iter().map(|it| (it, why.clone())));
+            }
+            Note::Processes { task, id, processes } => {
+                let Some(job) = self.jobs.get_mut(&task.job) else { return };
+                if job.tasks.get(&task.instance).is_some_and(|it| has_run(it, &id)) {
+                    job.processes.insert(id, processes);
+                }
+            }
+            Note::Heard { host, at } => {
+                if let Some(host) = self.hosts.get_mut(&host) {
+                    host.heard_at = at;
+                }
+            }
+            Note::Quarantined { key, why } => {
+                self.quarantined.insert(key, why);
+            }
+        }
+    }
+
+    /// Whose current run this is, and the slot as it is now.
+    pub fn current(&self, id: &TaskId) -> Option<&Task> {
+        let key = self.slots.get(id)?;
+        self.task_of(key)
+    }
+
+    pub fn task_of(&self, key: &TaskKey) -> Option<&Task> {
+        self.jobs.get(&key.job)?.tasks.get(&key.instance)
+    }
+
+    fn job(&mut self, key: &JobKey) -> &mut JobView {
+        self.jobs.entry(key.clone()).or_insert_with(|| JobView::unborn(key.clone()))
+    }
+
+    fn host(&mut self, id: &HostId) -> &mut HostView {
+        self.hosts.entry(id.clone()).or_insert_with(|| HostView::unknown(id.clone()))
+    }
+
+    /// A slot is now like this, or gone.
+    fn task(&mut self, key: &TaskKey, after: Option<&Task>) {
+        let job = self.job(&key.job);
+        let before = match after {
+            Some(task) => job.tasks.insert(key.instance, task.clone()),
+            None => job.tasks.remove(&key.instance),
+        };
+        job.settle(key.instance, before.as_ref(), after);
+        let before = before.as_ref().and_then(|it| it.run.as_ref());
+        let after = after.and_then(|it| it.run.as_ref());
+        if before.map(|it| &it.id) != after.map(|it| &it.id) {
+            if let Some(run) = before {
+                job.processes.remove(&run.id);
+                self.slots.remove(&run.id);
+            }
+            if let Some(run) = after {
+                self.slots.insert(run.id.clone(), key.clone());
+            }
+        }
+        let (from, to) = (before.and_then(booking), after.and_then(booking));
+        if from != to {
+            if let Some((config, at)) = from {
+                self.release(key, config, at);
+            }
+            if let Some((config, at)) = to {
+                self.take(key, config, at);
+            }
+        }
+    }
+
+    fn take(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
+        let resources = self.job(&key.job).resources(config);
+        *self.job(&key.job).placed.entry(at.host.clone()).or_default() += 1;
+        let host = self.host(&at.host);
+        host.used = host.used.plus(resources);
+        host.ports_used.extend(at.ports.values());
+        host.tasks.insert(key.clone());
+    }
+
+    fn release(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
+        let resources = self.job(&key.job).resources(config);
+        count_down(&mut self.job(&key.job).placed, &at.host);
+        let host = self.host(&at.host);
+        host.used = host.used.saturating_sub(resources);
+        for port in at.ports.values() {
+            host.ports_used.remove(port);
+        }
+        host.tasks.remove(key);
+    }
+
+    /// What `key` was about may have nothing left to show.
+    fn forget(&mut self, key: &RecordKey) {
+        let (RecordKey::Job(job)
+        | RecordKey::Config(job, _)
+        | RecordKey::Task(TaskKey { job, .. })
+        | RecordKey::History(TaskKey { job, .. }, _)) = key
+        else {
+            return;
+        };
+        if self.jobs.get(job).is_some_and(JobView::is_empty) {
+            self.jobs.remove(job);
+        }
     }
 }
+
+impl JobView {
+    fn unborn(key: JobKey) -> Self {
+        Self {
+            job: Job::unborn(key),
+            configs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            unborn: InstanceSet::default(),
+            placed: BTreeMap::new(),
+            history: 0,
+            pending: BTreeMap::new(),
+            processes: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there is anything left to run or to end. Such a job cannot be created again.
+    pub fn is_active(&self) -> bool {
+        self.active_count() > 0
+    }
+
+    /// How many instances are there or about to be.
+    pub fn active_count(&self) -> u64 {
+        let runs = self.counts.iter().filter(|(status, _)| status.is_active());
+        self.unborn.len() + runs.map(|(_, &count)| u64::from(count)).sum::<u64>()
+    }
+
+    /// Which instances are there or about to be. Looks at all of them.
+    pub fn active(&self) -> InstanceSet {
+        let runs = self.tasks.values().filter(|it| it.is_active());
+        runs.map(|it| it.key.instance).collect::<InstanceSet>().union(&self.unborn)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.job.generation == 0
+            && self.configs.is_empty()
+            && self.tasks.is_empty()
+            && self.history == 0
+    }
+
+    fn resources(&self, config: ConfigId) -> Resources {
+        self.configs.get(&config).map(|it| it.resources).unwrap_or_default()
+    }
+
+    fn demand(&mut self, job: Job) {
+        let news = job.wanted.iter().filter(|it| it.generation > self.job.generation);
+        let unborn = news.fold(self.unborn.clone(), |all, it| all.union(&it.instances));
+        self.unborn = unborn.intersection(&job.all_wanted());
+        self.job = job;
+    }
+
+    /// What is counted of a slot, when it changes.
+    fn settle(&mut self, instance: u32, before: Option<&Task>, after: Option<&Task>) {
+        let (from, to) = (before.and_then(Task::status), after.and_then(Task::status));
+        if from != to {
+            if let Some(status) = from {
+                count_down(&mut self.counts, &status);
+            }
+            if let Some(status) = to {
+                *self.counts.entry(status).or_default() += 1;
+            }
+        }
+        if to != Some(Status::Pending) {
+            self.pending.remove(&instance);
+        }
+        let wanted = self.job.wanted.iter().find(|it| it.instances.contains(instance));
+        if let Some(wanted) = wanted {
+            let met = after.is_some_and(|it| it.generation >= wanted.generation);
+            if met == self.unborn.contains(instance) {
+                let one = InstanceSet::range(instance, instance);
+                self.unborn =
+                    if met { self.unborn.difference(&one) } else { self.unborn.union(&one) };
+            }
+        }
+    }
+}
+
+impl HostView {
+    fn unknown(id: HostId) -> Self {
+        Self {
+            host: Host::unknown(id),
+            used: Resources::default(),
+            ports_used: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            heard_at: Timestamp::default(),
+        }
+    }
+
+    /// What can still be given out; nothing if the host has shrunk below what runs there.
+    pub fn free(&self) -> Resources {
+        self.host.capacity.resources.saturating_sub(self.used)
+    }
+}
+
+fn has_run(task: &Task, id: &TaskId) -> bool {
+    task.run.as_ref().is_some_and(|run| run.id == *id)
+}
+
+/// What a run takes of a host, and of which: everything from its placement to its end, whatever
+/// the host says in between.
+fn booking(run: &Run) -> Option<(ConfigId, &Placement)> {
+    let at = run.state.placement().filter(|_| run.state.status().is_active())?;
+    Some((run.config, at))
+}
+
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
