@@ -321,6 +321,10 @@ impl Task {
 }
 
 impl Run {
+    pub fn is_on(&self, host: &HostId) -> bool {
+        self.state.placement().is_some_and(|at| at.host == *host)
+    }
+
     /// What was said when it came to be in its state.
     fn why(&self) -> &str {
         self.events.last().map_or("", |it| &it.message)

@@ -220,7 +220,7 @@ impl Task {
             Event::Placed { attempt, .. }
             | Event::Reported { attempt, .. }
             | Event::HostForgot { attempt } => *attempt == self.attempt,
-            Event::HostUnreachable { host } => self.placement().is_some_and(|at| at.host == *host),
+            Event::HostUnreachable { host } => self.run.as_ref().is_some_and(|it| it.is_on(host)),
             Event::Wanted { .. }
             | Event::KillAsked { .. }
             | Event::RestartAsked { .. }

@@ -1,0 +1,260 @@
+//! Why not there? A refusal is data: it can be counted over all hosts, and the host with the least
+//! of it is the nearest miss, which says in words what would have to change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::{Group, Offer, Round};
+use crate::{
+    ids::HostId,
+    resources::{Constraint, Demand},
+    view::Pending,
+};
+
+/// Why a host does not suit a group.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Veto<'a> {
+    /// The host is kept for those who ask for it.
+    Dedicated,
+    Down,
+    /// The host does not have what is demanded of this attribute.
+    Constraint(&'a str),
+    /// There are as many of the job as may be where this attribute is the same.
+    Limit(&'a str),
+    Insufficient {
+        what: What,
+        short: u64,
+    },
+}
+
+/// What there can be too little of, in the units of [`crate::resources::Resources`].
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum What {
+    Cpu,
+    Ram,
+    Disk,
+    Ports,
+    Gpu,
+}
+
+impl Veto<'_> {
+    /// Without how much it is, so that it can be counted.
+    fn in_kind(self) -> Self {
+        match self {
+            Self::Insufficient { what, .. } => Self::Insufficient { what, short: 0 },
+            Self::Dedicated | Self::Down | Self::Constraint(_) | Self::Limit(_) => self,
+        }
+    }
+
+    /// How far it is from being lifted: what passes by itself is nearer than what somebody would
+    /// have to change. A lack counts in thousandths of a big machine; lacks of everything weigh
+    /// less than any other reason.
+    fn score(self) -> u64 {
+        match self {
+            Self::Dedicated => 1_000_000,
+            Self::Down => 100_000,
+            Self::Constraint(_) | Self::Limit(_) => 10_000,
+            Self::Insufficient { what, short } => {
+                let big = match what {
+                    What::Cpu => 16_000,
+                    What::Ram => 24 * 1024,
+                    What::Disk => 450 * 1024,
+                    What::Ports => 1000,
+                    What::Gpu => 4,
+                };
+                (short.saturating_mul(1000) / big).clamp(1, 1999)
+            }
+        }
+    }
+}
+
+/// The reason as it is counted: the same for every host that has it.
+impl fmt::Display for Veto<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dedicated => f.write_str("Host is dedicated"),
+            Self::Down => f.write_str("Host is down"),
+            Self::Constraint(name) => write!(f, "Constraint not satisfied: {name}"),
+            Self::Limit(name) => write!(f, "Limit not satisfied: {name}"),
+            Self::Insufficient { what, .. } => write!(f, "Insufficient: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU",
+            Self::Ram => "RAM",
+            Self::Disk => "disk",
+            Self::Ports => "ports",
+            Self::Gpu => "GPU",
+        })
+    }
+}
+
+impl<'a> Round<'a> {
+    /// What speaks against the host now: the first kind of reason that does, since who changes the
+    /// one will look at the next; but of resources, all that are short.
+    pub(super) fn vetoes(&self, group: &Group<'a>, host: usize) -> Vec<Veto<'a>> {
+        let offer: &'a Offer<'a> = &self.offers[host];
+        let constraints: &'a [Constraint] = &group.config.constraints;
+        let asks_for_dedicated = || constraints.iter().any(|it| it.attribute == DEDICATED);
+        if offer.attributes.contains_key(DEDICATED) && !asks_for_dedicated() {
+            return vec![Veto::Dedicated];
+        }
+        if !offer.up {
+            return vec![Veto::Down];
+        }
+        let unmet = |it: &'a Constraint| self.constraint_veto(group, offer, it);
+        if let Some(veto) = constraints.iter().find_map(unmet) {
+            return vec![veto];
+        }
+        self.shortages(group, host)
+    }
+
+    fn constraint_veto(
+        &self,
+        group: &Group<'_>,
+        offer: &'a Offer<'a>,
+        constraint: &'a Constraint,
+    ) -> Option<Veto<'a>> {
+        let name = constraint.attribute.as_str();
+        let has = offer.attributes.get(name);
+        match &constraint.demand {
+            Demand::Value { negated, values } => {
+                let matches = has.is_some_and(|has| !has.is_disjoint(values));
+                (matches == *negated).then_some(Veto::Constraint(name))
+            }
+            Demand::Limit(limit) => match has {
+                None => Some(Veto::Constraint(name)),
+                Some(has) => {
+                    let crowd = &self.crowds[group.job];
+                    let full = |value: &'a String| *limit <= crowd.at(name, value);
+                    has.iter().any(full).then_some(Veto::Limit(name))
+                }
+            },
+        }
+    }
+
+    fn shortages(&self, group: &Group<'_>, host: usize) -> Vec<Veto<'a>> {
+        let free = &self.spare[host];
+        let needs = &group.config.resources;
+        let count = |it: usize| u64::try_from(it).expect("nobody has that many ports");
+        [
+            (What::Cpu, needs.cpu_milli, free.resources.cpu_milli),
+            (What::Ram, needs.ram_mb, free.resources.ram_mb),
+            (What::Disk, needs.disk_mb, free.resources.disk_mb),
+            (What::Ports, count(group.config.ports.len()), count(free.ports.len())),
+            (What::Gpu, needs.gpus, free.resources.gpus),
+        ]
+        .into_iter()
+        .filter(|(_, needed, free)| needed > free)
+        .map(|(what, needed, free)| Veto::Insufficient { what, short: needed - free })
+        .collect()
+    }
+
+    /// Why what is left of `group` waits, host by host, when everybody has been placed that can be.
+    pub(super) fn explain(&self, group: &Group<'a>) -> Pending {
+        let mut counts: BTreeMap<Veto<'a>, usize> = BTreeMap::new();
+        let mut nearest: Option<(u64, usize, Vec<Veto<'a>>)> = None;
+        for host in 0..self.offers.len() {
+            let vetoes = self.vetoes(group, host);
+            for &veto in &vetoes {
+                *counts.entry(veto.in_kind()).or_default() += 1;
+            }
+            let score = vetoes.iter().map(|it| it.score()).sum();
+            if nearest.as_ref().is_none_or(|&(best, ..)| score < best) {
+                nearest = Some((score, host, vetoes));
+            }
+        }
+        let mut vetoes: Vec<_> =
+            counts.into_iter().map(|(veto, count)| (veto.to_string(), count)).collect();
+        vetoes.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        Pending {
+            since: group.since,
+            hosts: self.offers.len(),
+            vetoes,
+            nearest: nearest.map(|(_, host, vetoes)| self.in_words(group, host, &vetoes)),
+        }
+    }
+
+    /// What the host lacks, in words that go after its name.
+    fn in_words(&self, group: &Group<'a>, host: usize, vetoes: &[Veto<'a>]) -> (HostId, String) {
+        let offer = &self.offers[host];
+        let has = |name: &str| match offer.attributes.get(name) {
+            None => format!("has no {name}"),
+            Some(values) => format!("has {name} {}", listed(values, ", ")),
+        };
+        let takes = |name: &str| {
+            let constraint = group.config.constraints.iter().find(|it| it.attribute == name);
+            match constraint.map(|it| &it.demand) {
+                Some(Demand::Value { negated: false, values }) => {
+                    format!(", not {}", listed(values, " or "))
+                }
+                Some(Demand::Value { negated: true, .. }) => ", which is ruled out".to_owned(),
+                Some(Demand::Limit(_)) | None => String::new(),
+            }
+        };
+        let words = vetoes.iter().map(|veto| match *veto {
+            Veto::Dedicated => format!("{}, and is for those who ask for it", has(DEDICATED)),
+            Veto::Down => "has not been heard of".to_owned(),
+            Veto::Constraint(name) => format!("{}{}", has(name), takes(name)),
+            Veto::Limit(name) => {
+                format!("{}, where the job has as many instances as it may", has(name))
+            }
+            Veto::Insufficient { what, short } => self.lack(host, what, short),
+        });
+        (offer.host.clone(), words.collect::<Vec<_>>().join("; "))
+    }
+
+    fn lack(&self, host: usize, what: What, short: u64) -> String {
+        let (free, all) = (self.spare[host].resources, self.offers[host].capacity);
+        let s = |plural: bool| if plural { "s" } else { "" };
+        match what {
+            What::Cpu => format!(
+                "needs {} more core{}: {} free of {}",
+                Cores(short),
+                s(short != 1000),
+                Cores(free.cpu_milli),
+                Cores(all.cpu_milli)
+            ),
+            What::Ram => {
+                format!("needs {short} MB more RAM: {} MB free of {}", free.ram_mb, all.ram_mb)
+            }
+            What::Disk => {
+                format!("needs {short} MB more disk: {} MB free of {}", free.disk_mb, all.disk_mb)
+            }
+            What::Ports => format!(
+                "needs {short} more port{}: {} free",
+                s(short != 1),
+                self.spare[host].ports.len()
+            ),
+            What::Gpu => format!(
+                "needs {short} more GPU{}: {} free of {}",
+                s(short != 1),
+                free.gpus,
+                all.gpus
+            ),
+        }
+    }
+}
+
+fn listed(values: &BTreeSet<String>, between: &str) -> String {
+    values.iter().map(String::as_str).collect::<Vec<_>>().join(between)
+}
+
+/// The attribute that keeps a host for those who ask for it.
+const DEDICATED: &str = "dedicated";
+
+struct Cores(u64);
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, milli) = (self.0 / 1000, self.0 % 1000);
+        let digits = format!("{whole}.{milli:03}");
+        f.write_str(digits.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
