@@ -1,0 +1,136 @@
+//! Every way a request can fail, and the one place where that becomes a status code.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header::ContentType},
+};
+use airglow_model::spec::Complaint;
+use airglow_scheduler::{Refusal, StoreError, Unanswered};
+
+use crate::api::{FieldError, Problem};
+
+/// The media type of [`Problem`].
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+impl Problem {
+    /// Nothing is known but the status.
+    pub(crate) fn bare(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let kind = format!("/problems/{}", title.to_ascii_lowercase().replace([' ', '\''], "-"));
+        Self { kind, title: title.to_owned(), status: status.as_u16(), ..Self::default() }
+    }
+
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..Self::bare(status) }
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// Something in the body is wrong; nothing was changed.
+    pub(crate) fn invalid(complaints: Vec<Complaint>) -> Self {
+        let detail = match complaints.as_slice() {
+            [only] => only.detail.clone(),
+            all => format!("{} things are wrong", all.len()),
+        };
+        Self {
+            kind: "/problems/invalid-job".into(),
+            title: "Invalid job".into(),
+            errors: complaints.into_iter().map(FieldError::from).collect(),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
+    }
+
+    fn named(name: &str, title: &str, status: StatusCode, detail: String) -> Self {
+        let kind = format!("/problems/{name}");
+        Self { kind, title: title.into(), status: status.as_u16(), detail, errors: vec![] }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (name, title, status) = match &refusal {
+            Refusal::JobExists(_) => ("job-exists", "Job exists", StatusCode::CONFLICT),
+            Refusal::NoSuchJob(_) => ("no-such-job", "No such job", StatusCode::NOT_FOUND),
+            Refusal::NoInstances { .. } => {
+                ("no-instances", "No such instances", StatusCode::NOT_FOUND)
+            }
+            Refusal::TooMany { .. } => {
+                ("too-many-instances", "Too many instances", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::NotNow(_) => ("not-now", "Try again", StatusCode::SERVICE_UNAVAILABLE),
+        };
+        Self::named(name, title, status, refusal.to_string())
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        let status = match unanswered {
+            Unanswered::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            Unanswered::NotConnected(_) | Unanswered::Ended(_) => StatusCode::BAD_GATEWAY,
+        };
+        Self::named("host-silent", "Host does not answer", status, unanswered.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot read the history");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<actix_web::error::BlockingError> for Problem {
+    fn from(_: actix_web::error::BlockingError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = serde_json::to_vec(self).expect("a problem has no map with odd keys");
+        HttpResponse::build(self.status_code())
+            .insert_header(ContentType(PROBLEM_JSON.parse().expect("a media type")))
+            .body(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_kind_and_says_what_happened() {
+        let problem = Problem::not_found("there is no task x");
+        assert_eq!(problem.kind, "/problems/not-found");
+        assert_eq!(problem.to_string(), "there is no task x");
+        assert_eq!(Problem::bare(StatusCode::METHOD_NOT_ALLOWED).to_string(), "Method Not Allowed");
+    }
+
+    #[test]
+    fn every_complaint_about_a_job_is_told() {
+        let complaint = |pointer: &str| Complaint { pointer: pointer.into(), detail: "no".into() };
+        let problem = Problem::invalid(vec![complaint("/jobs/0/name"), complaint("/jobs/1")]);
+        assert_eq!(problem.status, 422);
+        assert_eq!(problem.detail, "2 things are wrong");
+        assert_eq!(problem.errors.len(), 2);
+    }
+}

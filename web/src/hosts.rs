@@ -1,0 +1,85 @@
+//! Hosts, what they have free, and what waits for them.
+
+use actix_web::{
+    Responder,
+    web::{Data, Json, Path},
+};
+use airglow_model::ids::HostId;
+
+use crate::{
+    Site,
+    api::{HostDetail, HostSummary, Offer, Page, PendingTask, Problem, Quarantined, Tier},
+    show,
+};
+
+/// List hosts.
+#[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
+    (status = 200, body = Page<HostSummary>),
+))]
+pub(crate) async fn list(site: Data<Site>) -> impl Responder {
+    let items =
+        site.scheduler.view().read(|view| view.hosts.values().map(show::host_summary).collect());
+    Json(Page::<HostSummary> { items, next: None })
+}
+
+/// Show a host and what runs on it.
+#[utoipa::path(get, path = "/api/v1/hosts/{host}", tag = "hosts", params(
+    ("host" = String, Path),
+), responses(
+    (status = 200, body = HostDetail),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<HostDetail>, Problem> {
+    let host = HostId(host.into_inner());
+    let detail = site
+        .scheduler
+        .view()
+        .read(|view| view.hosts.get(&host).map(|it| show::host_detail(view, it)));
+    detail.map(Json).ok_or_else(|| no_such_host(&host))
+}
+
+pub(crate) fn no_such_host(host: &HostId) -> Problem {
+    Problem::not_found(format!("there is no host {host}"))
+}
+
+/// What each connected host has free.
+#[utoipa::path(get, path = "/api/v1/offers", tag = "hosts", responses(
+    (status = 200, body = Page<Offer>),
+))]
+pub(crate) async fn offers(site: Data<Site>) -> impl Responder {
+    let items =
+        site.scheduler.view().read(|view| view.hosts.values().filter_map(show::offer).collect());
+    Json(Page::<Offer> { items, next: None })
+}
+
+/// Instances without a place, and why they have none.
+#[utoipa::path(get, path = "/api/v1/pending", tag = "tasks", responses(
+    (status = 200, body = Page<PendingTask>),
+))]
+pub(crate) async fn pending(site: Data<Site>) -> impl Responder {
+    let items = site.scheduler.view().read(|view| {
+        let jobs = view.jobs.values();
+        jobs.flat_map(|job| job.pending.keys().filter_map(|&it| show::pending_task(job, it)))
+            .collect()
+    });
+    Json(Page::<PendingTask> { items, next: None })
+}
+
+/// The tiers that jobs can ask for.
+#[utoipa::path(get, path = "/api/v1/tiers", tag = "cluster", responses(
+    (status = 200, body = Page<Tier>),
+))]
+pub(crate) async fn tiers(site: Data<Site>) -> impl Responder {
+    let tiers = site.scheduler.limits().tiers.iter().enumerate();
+    let items = tiers.map(|(i, name)| Tier { name: name.clone(), default: i == 0 }).collect();
+    Json(Page::<Tier> { items, next: None })
+}
+
+/// What kept crashing inside the scheduler and was left alone.
+#[utoipa::path(get, path = "/api/v1/quarantine", tag = "cluster", responses(
+    (status = 200, body = Page<Quarantined>),
+))]
+pub(crate) async fn quarantine(site: Data<Site>) -> impl Responder {
+    let items = site.scheduler.view().read(|view| show::quarantined(view, |_| true));
+    Json(Page::<Quarantined> { items, next: None })
+}

@@ -1,0 +1,304 @@
+//! Jobs: creating, showing, killing, restarting, growing them.
+
+use std::collections::BTreeSet;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    http::header,
+    web::{Bytes, Data, Json, Path, Query},
+};
+use airglow_model::{
+    config::{Job, Kind},
+    ids::JobKey,
+    instances::InstanceSet,
+    schema,
+    spec::{Complaint, Limits},
+    task::Task,
+    view::View,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    Site,
+    api::{
+        AddInstances, Affected, CreateJobs, Created, CreatedJob, JobDetail, JobSummary, Page,
+        Problem, Selection, TaskSummary,
+    },
+    show,
+};
+
+/// Whom the history names while there are no accounts.
+const ANYONE: &str = "anonymous";
+
+/// How many runs of the history are shown if nobody says how many.
+const HISTORY_SHOWN: usize = 100;
+const HISTORY_SHOWN_MAX: usize = 1000;
+
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    role: Option<String>,
+    environment: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct HistoryQuery {
+    instance: Option<u32>,
+    limit: Option<usize>,
+}
+
+/// Create jobs: all of them or, if anything is wrong with any, none.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", request_body = CreateJobs, responses(
+    (status = 201, body = Created),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn create(
+    site: Data<Site>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, Problem> {
+    let jobs = read_jobs(&body, site.scheduler.limits())?;
+    site.scheduler.view().read(|view| nobody_runs(view, &jobs))?;
+    let connection = request.connection_info();
+    let at = format!("{}://{}", connection.scheme(), connection.host());
+    let created: Vec<_> = jobs.iter().map(|job| created(job, &at)).collect();
+    for (done, job) in jobs.iter().enumerate() {
+        if let Err(refusal) = site.scheduler.create(job.clone(), ANYONE).await {
+            take_back(&site, &jobs[..done]).await;
+            return Err(refusal.into());
+        }
+    }
+    let location = created.first().map(|job| job.url.clone()).unwrap_or_default();
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location))
+        .json(Created { jobs: created }))
+}
+
+/// Somebody else was quicker with one of the jobs; those before it must not stay.
+async fn take_back(site: &Site, jobs: &[Job]) {
+    for job in jobs {
+        let message = "Another job of the same request could not be created";
+        if let Err(refusal) = site.scheduler.kill(&job.key, None, message).await {
+            tracing::warn!(job = %job.key, %refusal, "cannot take a job back");
+        }
+    }
+}
+
+/// The body's jobs, or everything that is wrong with all of them.
+fn read_jobs(body: &[u8], limits: &Limits) -> Result<Vec<Job>, Problem> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+    let complain = |pointer: &str, detail: &str| {
+        Problem::invalid(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
+    };
+    let Some(object) = body.as_object() else {
+        return Err(complain("", "expected an object with a list of jobs: {\"jobs\": […]}"));
+    };
+    let mut complaints: Vec<_> = object
+        .keys()
+        .filter(|&field| field != "jobs")
+        .map(|field| Complaint { pointer: format!("/{field}"), detail: "unknown field".into() })
+        .collect();
+    let Some(specs) = object.get("jobs").and_then(Value::as_array).filter(|it| !it.is_empty())
+    else {
+        return Err(complain("/jobs", "expected a list of at least one job"));
+    };
+    let mut jobs = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (i, spec) in specs.iter().enumerate() {
+        match read_job(spec, limits, &mut seen) {
+            Ok(job) => jobs.push(job),
+            Err(wrong) => complaints.extend(
+                wrong
+                    .into_iter()
+                    .map(|it| Complaint { pointer: format!("/jobs/{i}{}", it.pointer), ..it }),
+            ),
+        }
+    }
+    if complaints.is_empty() { Ok(jobs) } else { Err(Problem::invalid(complaints)) }
+}
+
+fn read_job(
+    spec: &Value,
+    limits: &Limits,
+    seen: &mut BTreeSet<JobKey>,
+) -> Result<Job, Vec<Complaint>> {
+    let job = schema::read_job(spec)?.check(limits)?;
+    let complain = |pointer: &str, detail: &str| {
+        Err(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
+    };
+    if job.config.kind == Kind::Cron {
+        return complain("/cron_schedule", "a job with a schedule is scheduled, not created");
+    }
+    if !seen.insert(job.key.clone()) {
+        return complain("", "another job of this request has the same role, environment and name");
+    }
+    Ok(job)
+}
+
+/// Asked before anything is created, so that usually nothing has to be taken back.
+fn nobody_runs(view: &View, jobs: &[Job]) -> Result<(), Problem> {
+    let active = |job: &&Job| {
+        view.jobs
+            .get(&job.key)
+            .is_some_and(|it| !it.unborn.is_empty() || it.tasks.values().any(Task::is_active))
+    };
+    match jobs.iter().find(active) {
+        Some(job) => Err(airglow_scheduler::Refusal::JobExists(job.key.clone()).into()),
+        None => Ok(()),
+    }
+}
+
+fn created(job: &Job, at: &str) -> CreatedJob {
+    CreatedJob {
+        role: job.key.role.clone(),
+        environment: job.key.environment.clone(),
+        name: job.key.name.clone(),
+        instances: InstanceSet::first(job.instances),
+        url: format!("{at}/scheduler/{}", job.key),
+    }
+}
+
+/// List jobs.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(
+    ("role" = Option<String>, Query), ("environment" = Option<String>, Query),
+    ("name" = Option<String>, Query),
+), responses((status = 200, body = Page<JobSummary>)))]
+pub(crate) async fn list(site: Data<Site>, which: Query<Which>) -> impl Responder {
+    let wanted = |asked: &Option<String>, is: &str| asked.as_ref().is_none_or(|it| it == is);
+    let items = site.scheduler.view().read(|view| {
+        let jobs = view.jobs.iter().filter(|(key, _)| {
+            wanted(&which.role, &key.role)
+                && wanted(&which.environment, &key.environment)
+                && wanted(&which.name, &key.name)
+        });
+        jobs.map(|(_, job)| show::job_summary(job)).collect()
+    });
+    Json(Page::<JobSummary> { items, next: None })
+}
+
+/// Show a job: its configurations, instances, and why some are pending.
+#[utoipa::path(get, path = "/api/v1/jobs/{role}/{environment}/{name}", tag = "jobs", params(
+    ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
+), responses(
+    (status = 200, body = JobDetail),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn get(
+    site: Data<Site>,
+    path: Path<(String, String, String)>,
+) -> Result<Json<JobDetail>, Problem> {
+    let key = key(path);
+    let detail =
+        site.scheduler.view().read(|view| view.jobs.get(&key).map(|it| show::job_detail(view, it)));
+    detail.map(Json).ok_or_else(|| no_such_job(&key))
+}
+
+/// The runs of a job that have ended, newest first.
+#[utoipa::path(get, path = "/api/v1/jobs/{role}/{environment}/{name}/history", tag = "jobs", params(
+    ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
+    ("instance" = Option<u32>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000),
+), responses((status = 200, body = Page<TaskSummary>)))]
+pub(crate) async fn history(
+    site: Data<Site>,
+    path: Path<(String, String, String)>,
+    query: Query<HistoryQuery>,
+) -> Result<Json<Page<TaskSummary>>, Problem> {
+    let limit = query.limit.unwrap_or(HISTORY_SHOWN).clamp(1, HISTORY_SHOWN_MAX);
+    let items = ended(&site, key(path), query.instance, limit).await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// Ended runs, from the store.
+pub(crate) async fn ended(
+    site: &Site,
+    job: JobKey,
+    instance: Option<u32>,
+    limit: usize,
+) -> Result<Vec<TaskSummary>, Problem> {
+    let scheduler = site.scheduler.clone();
+    let runs = actix_web::web::block(move || scheduler.history(&job, instance, limit)).await??;
+    Ok(runs.iter().filter_map(|(key, run)| show::task_of(key, run)).collect())
+}
+
+/// End instances of a job, or all of them.
+#[utoipa::path(post, path = "/api/v1/jobs/{role}/{environment}/{name}/kill", tag = "jobs", params(
+    ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
+), request_body = Selection, responses(
+    (status = 200, body = Affected),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn kill(
+    site: Data<Site>,
+    path: Path<(String, String, String)>,
+    Json(selection): Json<Selection>,
+) -> Result<Json<Affected>, Problem> {
+    let (instances, message) = read_selection(selection, "Killed")?;
+    let instances = site.scheduler.kill(&key(path), instances, &message).await?;
+    Ok(Json(Affected { instances }))
+}
+
+/// Replace the runs of a job's instances, or of all of them, by new ones.
+#[utoipa::path(post, path = "/api/v1/jobs/{role}/{environment}/{name}/restart", tag = "jobs", params(
+    ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
+), request_body = Selection, responses(
+    (status = 200, body = Affected),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn restart(
+    site: Data<Site>,
+    path: Path<(String, String, String)>,
+    Json(selection): Json<Selection>,
+) -> Result<Json<Affected>, Problem> {
+    let (instances, message) = read_selection(selection, "Restarted")?;
+    let instances = site.scheduler.restart(&key(path), instances, &message).await?;
+    Ok(Json(Affected { instances }))
+}
+
+/// Add instances to a job.
+#[utoipa::path(post, path = "/api/v1/jobs/{role}/{environment}/{name}/instances", tag = "jobs", params(
+    ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
+), request_body = AddInstances, responses(
+    (status = 200, body = Affected),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn add(
+    site: Data<Site>,
+    path: Path<(String, String, String)>,
+    Json(AddInstances { count }): Json<AddInstances>,
+) -> Result<Json<Affected>, Problem> {
+    if count == 0 {
+        return Err(invalid_field("/count", "at least one instance has to be added"));
+    }
+    let instances = site.scheduler.add(&key(path), count).await?;
+    Ok(Json(Affected { instances }))
+}
+
+fn read_selection(
+    Selection { instances, message }: Selection,
+    verb: &str,
+) -> Result<(Option<InstanceSet>, String), Problem> {
+    if instances.as_ref().is_some_and(Vec::is_empty) {
+        let detail = "an empty list names no instance; leave it out to mean all";
+        return Err(invalid_field("/instances", detail));
+    }
+    let message =
+        message.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| format!("{verb} by {ANYONE}"));
+    Ok((instances.map(|it| it.into_iter().collect()), message))
+}
+
+fn invalid_field(pointer: &str, detail: &str) -> Problem {
+    Problem::invalid(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
+}
+
+pub(crate) fn key(path: Path<(String, String, String)>) -> JobKey {
+    let (role, environment, name) = path.into_inner();
+    JobKey { role, environment, name }
+}
+
+pub(crate) fn no_such_job(key: &JobKey) -> Problem {
+    Problem::not_found(format!("there is no job {key}"))
+}

@@ -1,0 +1,50 @@
+//! The API's own description, put together from the endpoints, their types, and the configuration
+//! language's table of fields.
+
+use actix_web::HttpResponse;
+use serde_json::Value;
+use utoipa::OpenApi;
+
+use crate::{api, events, files, health, hosts, jobs, logs, metrics, tasks};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Airglow",
+        description = "Runs jobs on a mesh of machines, keeps them running, and updates them without stopping. Points in time are milliseconds since the Unix epoch.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
+        tasks::list, tasks::get, logs::get, files::get,
+        hosts::list, hosts::get, hosts::offers, hosts::pending, hosts::tiers, hosts::quarantine,
+        events::get, health::health, health::leader_health, metrics::get, get,
+    ),
+    components(schemas(api::Problem, api::Changed)),
+    tags(
+        (name = "jobs", description = "What should run"),
+        (name = "tasks", description = "What runs, ran or waits"),
+        (name = "hosts", description = "Where it runs"),
+        (name = "events", description = "What has changed"),
+        (name = "cluster", description = "The scheduler itself"),
+    ),
+)]
+struct Document;
+
+/// This document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "cluster", responses((status = 200, body = Object)))]
+pub(crate) async fn get() -> HttpResponse {
+    HttpResponse::Ok().json(document())
+}
+
+pub(crate) fn document() -> Value {
+    let mut document =
+        serde_json::to_value(Document::openapi()).expect("the document is made of plain data");
+    let schemas = &mut document["components"]["schemas"];
+    if let (Some(ours), Value::Object(language)) =
+        (schemas.as_object_mut(), airglow_model::schema::json_schema())
+    {
+        ours.extend(language);
+    }
+    document
+}

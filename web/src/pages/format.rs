@@ -1,0 +1,209 @@
+//! Numbers, times and states in words and shapes. A state is never told by its colour alone.
+
+use std::{borrow::Borrow, time::Duration};
+
+use airglow_model::{machine::Timestamp, task::Status, wire::ProcessState};
+
+/// How a state looks: a class for its colour and a shape, which is enough without the colour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Look {
+    pub(crate) name: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) glyph: &'static str,
+}
+
+pub(crate) fn status(status: &Status) -> Look {
+    let (class, glyph) = match status {
+        Status::Throttled | Status::Pending => ("waiting", "○"),
+        Status::Assigned | Status::Starting => ("starting", "◔"),
+        Status::Running => ("running", "●"),
+        Status::Killing | Status::Restarting | Status::Preempting | Status::Draining => {
+            ("ending", "◑")
+        }
+        Status::Partitioned => ("lost", "?"),
+        Status::Finished => ("finished", "✓"),
+        Status::Failed => ("failed", "✕"),
+        Status::Killed => ("killed", "■"),
+        Status::Lost => ("lost", "?"),
+    };
+    Look { name: status.name(), class, glyph }
+}
+
+pub(crate) fn process(state: &ProcessState) -> Look {
+    let (name, class, glyph) = match state {
+        ProcessState::Waiting => ("WAITING", "waiting", "○"),
+        ProcessState::Forked => ("FORKED", "starting", "◔"),
+        ProcessState::Running => ("RUNNING", "running", "●"),
+        ProcessState::Success => ("SUCCESS", "finished", "✓"),
+        ProcessState::Killed => ("KILLED", "killed", "■"),
+        ProcessState::Failed => ("FAILED", "failed", "✕"),
+        ProcessState::Lost => ("LOST", "lost", "?"),
+    };
+    Look { name, class, glyph }
+}
+
+pub(crate) fn host(state: &str) -> Look {
+    match state {
+        "up" => Look { name: "up", class: "running", glyph: "●" },
+        "away" => Look { name: "away", class: "waiting", glyph: "○" },
+        "unreachable" => Look { name: "unreachable", class: "failed", glyph: "✕" },
+        _ => Look { name: "unknown", class: "lost", glyph: "?" },
+    }
+}
+
+/// `2026-11-21T01:49:42Z`.
+pub(crate) fn iso(at: &Timestamp) -> String {
+    let Ok(ms) = i64::try_from(at.0) else { return String::new() };
+    let seconds = jiff::Timestamp::from_millisecond(ms - ms.rem_euclid(1000));
+    seconds.map(|it| it.to_string()).unwrap_or_default()
+}
+
+/// `2026-11-21 01:49:42 UTC`.
+pub(crate) fn utc(at: &Timestamp) -> String {
+    iso(at).replace('T', " ").replace('Z', " UTC")
+}
+
+/// `12s ago`, `3m ago`, `2h ago`, `5d ago`. The script says the same, in the same words.
+pub(crate) fn ago(at: &Timestamp, now: &Timestamp) -> String {
+    match now.since(*at).as_secs() {
+        0..5 => "just now".into(),
+        seconds @ 5..60 => format!("{seconds}s ago"),
+        seconds @ 60..3600 => format!("{}m ago", seconds / 60),
+        seconds @ 3600..86_400 => format!("{}h ago", seconds / 3600),
+        seconds => format!("{}d ago", seconds / 86_400),
+    }
+}
+
+/// `0.4s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
+pub(crate) fn duration(from: &Timestamp, to: impl Borrow<Timestamp>) -> String {
+    let span: Duration = to.borrow().since(*from);
+    match span.as_secs() {
+        0..10 => format!("{:.1}s", span.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        seconds @ 3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        seconds => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// `32 MB`, `1.5 GB`.
+pub(crate) fn megabytes(mb: &u64) -> String {
+    bytes(&mb.saturating_mul(1024 * 1024))
+}
+
+pub(crate) fn bytes(bytes: &u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut scale = 1_u64;
+    while unit + 1 < UNITS.len() && *bytes / scale >= 1024 {
+        scale *= 1024;
+        unit += 1;
+    }
+    let whole = bytes % scale == 0 || *bytes / scale >= 100;
+    if whole {
+        format!("{} {}", bytes / scale, UNITS[unit])
+    } else {
+        format!("{:.1} {}", *bytes as f64 / scale as f64, UNITS[unit])
+    }
+}
+
+/// `1 core`, `0.25 cores`.
+pub(crate) fn cores(cpu: &f64) -> String {
+    let unit = if (cpu - 1.0).abs() < f64::EPSILON { "core" } else { "cores" };
+    format!("{} {unit}", number(*cpu))
+}
+
+/// At most three decimals, none for nothing.
+pub(crate) fn number(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `1 host`, `3 hosts`.
+pub(crate) fn count(count: impl Borrow<usize>, noun: &str) -> String {
+    match count.borrow() {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// How a run ended, in words: `0`, `3`, `SIGKILL (9)`.
+pub(crate) fn exit(code: &i32) -> String {
+    let signal = match code {
+        -1 => "SIGHUP",
+        -2 => "SIGINT",
+        -3 => "SIGQUIT",
+        -6 => "SIGABRT",
+        -9 => "SIGKILL",
+        -11 => "SIGSEGV",
+        -13 => "SIGPIPE",
+        -15 => "SIGTERM",
+        code if *code < 0 => return format!("signal {}", code.unsigned_abs()),
+        code => return code.to_string(),
+    };
+    signal.to_owned()
+}
+
+/// One segment of a path or a value of a query, so that any name can be in a link.
+pub(crate) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_do() {
+        let now = Timestamp(1_000_000_000);
+        for (earlier_secs, words) in [
+            (0, "just now"),
+            (42, "42s ago"),
+            (60, "1m ago"),
+            (7200, "2h ago"),
+            (200_000, "2d ago"),
+        ] {
+            assert_eq!(ago(&Timestamp(now.0 - earlier_secs * 1000), &now), words);
+        }
+        assert_eq!(iso(&Timestamp(1_795_225_767_123)), "2026-11-21T01:49:27Z");
+        assert_eq!(utc(&Timestamp(1_795_225_767_123)), "2026-11-21 01:49:27 UTC");
+        assert_eq!(duration(&Timestamp(0), &Timestamp(420)), "0.4s");
+        assert_eq!(duration(&Timestamp(0), &Timestamp(200_000)), "3m 20s");
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(megabytes(&32), "32 MB");
+        assert_eq!(megabytes(&1536), "1.5 GB");
+        assert_eq!(bytes(&0), "0 B");
+        assert_eq!(cores(&0.25), "0.25 cores");
+        assert_eq!(cores(&1.0), "1 core");
+        assert_eq!(exit(&-9), "SIGKILL");
+        assert_eq!(exit(&3), "3");
+        assert_eq!(segment("a b/ü"), "a%20b%2F%C3%BC");
+    }
+
+    #[test]
+    fn no_two_states_that_matter_share_a_shape() {
+        let shapes = [
+            Status::Pending,
+            Status::Running,
+            Status::Finished,
+            Status::Failed,
+            Status::Killed,
+            Status::Lost,
+        ]
+        .map(|it| status(&it).glyph);
+        let different: std::collections::BTreeSet<_> = shapes.iter().collect();
+        assert_eq!(different.len(), shapes.len());
+    }
+}

@@ -1,0 +1,83 @@
+//! Hosts: what they have, and who has it.
+
+use actix_web::{
+    HttpResponse,
+    web::{Data, Path},
+};
+use airglow_model::ids::HostId;
+use askama::Template;
+
+use super::{Section, Shell, Sorry, format, render};
+use crate::{
+    Site,
+    api::{HostDetail, HostSummary, Resources},
+    hosts::no_such_host,
+    show,
+};
+
+#[derive(Template)]
+#[template(path = "hosts.html")]
+struct HostsPage {
+    shell: Shell,
+    hosts: Vec<HostSummary>,
+    mesh: String,
+}
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    shell: Shell,
+    host: HostSummary,
+    detail: HostDetail,
+}
+
+impl HostsPage {
+    /// What to type on another machine.
+    fn join(&self) -> String {
+        format!("airglow agent --join {} --token …", self.mesh)
+    }
+}
+
+pub(crate) async fn hosts(site: Data<Site>) -> Result<HttpResponse, Sorry> {
+    let shell = Shell::new(&site, "Hosts", Section::Hosts).live("");
+    let hosts =
+        site.scheduler.view().read(|view| view.hosts.values().map(show::host_summary).collect());
+    render(&HostsPage { shell, hosts, mesh: site.scheduler.mesh_addr().to_string() })
+}
+
+pub(crate) async fn host(site: Data<Site>, host: Path<String>) -> Result<HttpResponse, Sorry> {
+    let host = HostId(host.into_inner());
+    let detail = site
+        .scheduler
+        .view()
+        .read(|view| view.hosts.get(&host).map(|it| show::host_detail(view, it)));
+    let detail = detail.ok_or_else(|| no_such_host(&host))?;
+    let shell = Shell::new(&site, host.0.clone(), Section::Hosts);
+    let shell = shell.live(format!("host={}", format::segment(&host.0)));
+    render(&HostPage { shell, host: detail.host.clone(), detail })
+}
+
+/// How much of a host is taken, in percent.
+fn percent(used: f64, capacity: f64) -> f64 {
+    if capacity > 0.0 { (used * 100.0 / capacity).clamp(0.0, 100.0) } else { 0.0 }
+}
+
+/// CPU, memory and disk: a name, what is taken, what there is, and the share of it.
+fn shares(used: &Resources, all: &Resources) -> Vec<(&'static str, String, String, f64)> {
+    let size = |mb: u64| format::megabytes(&mb);
+    vec![
+        ("CPU", format::number(used.cpu), format::cores(&all.cpu), percent(used.cpu, all.cpu)),
+        (
+            "Memory",
+            size(used.ram_mb),
+            size(all.ram_mb),
+            percent(used.ram_mb as f64, all.ram_mb as f64),
+        ),
+        (
+            "Disk",
+            size(used.disk_mb),
+            size(all.disk_mb),
+            percent(used.disk_mb as f64, all.disk_mb as f64),
+        ),
+    ]
+}

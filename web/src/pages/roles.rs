@@ -1,0 +1,219 @@
+//! Where people arrive: who runs what, and how the cluster is.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    HttpResponse,
+    web::{Data, Path},
+};
+use airglow_model::{config::Kind, task::Status, view::View};
+use askama::Template;
+
+use super::{Section, Shell, Sorry, format, render};
+use crate::{
+    Site,
+    api::{JobSummary, Problem, Resources},
+    show,
+};
+
+/// States as one line of a table shows them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) waiting: u32,
+    pub(crate) running: u32,
+    pub(crate) finished: u32,
+    pub(crate) failed: u32,
+}
+
+impl Tally {
+    pub(crate) fn of(counts: &BTreeMap<Status, u32>) -> Self {
+        let mut tally = Self::default();
+        for (status, count) in counts {
+            let part = match status {
+                Status::Throttled | Status::Pending | Status::Assigned | Status::Starting => {
+                    &mut tally.waiting
+                }
+                Status::Running
+                | Status::Killing
+                | Status::Restarting
+                | Status::Preempting
+                | Status::Draining => &mut tally.running,
+                Status::Finished | Status::Killed => &mut tally.finished,
+                Status::Partitioned | Status::Failed | Status::Lost => &mut tally.failed,
+            };
+            *part += count;
+        }
+        tally
+    }
+
+    fn add(&mut self, other: Self) {
+        self.waiting += other.waiting;
+        self.running += other.running;
+        self.finished += other.finished;
+        self.failed += other.failed;
+    }
+
+    /// The parts of a bar of 100, in order, with where each begins.
+    fn bar(&self) -> Vec<(&'static str, f64, f64)> {
+        let parts = [
+            ("running", self.running),
+            ("waiting", self.waiting),
+            ("failed", self.failed),
+            ("finished", self.finished),
+        ];
+        let all = f64::from(parts.iter().map(|(_, count)| count).sum::<u32>()).max(1.0);
+        let mut begin = 0.0;
+        let mut bar = Vec::new();
+        for (class, count) in parts.into_iter().filter(|(_, count)| *count > 0) {
+            let width = f64::from(count) * 100.0 / all;
+            bar.push((class, begin, width));
+            begin += width;
+        }
+        bar
+    }
+}
+
+struct Role {
+    name: String,
+    jobs: usize,
+    tally: Tally,
+}
+
+/// How much of something is taken.
+struct Share {
+    name: &'static str,
+    used: String,
+    capacity: String,
+    percent: f64,
+}
+
+#[derive(Template)]
+#[template(path = "roles.html")]
+struct RolesPage {
+    shell: Shell,
+    roles: Vec<Role>,
+    jobs: usize,
+    hosts: usize,
+    hosts_up: usize,
+    tally: Tally,
+    shares: Vec<Share>,
+}
+
+impl RolesPage {
+    /// What to type for a first job.
+    fn create(&self) -> String {
+        format!("airglow job create {}/www-data/devel/hello hello.aurora", self.shell.cluster)
+    }
+}
+
+pub(crate) async fn roles(site: Data<Site>) -> Result<HttpResponse, Sorry> {
+    let shell = Shell::new(&site, "Jobs", Section::Jobs).live("");
+    let page = site.scheduler.view().read(|view| overview(view, shell));
+    render(&page)
+}
+
+fn overview(view: &View, shell: Shell) -> RolesPage {
+    let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
+    let mut all = Tally::default();
+    for (key, job) in &view.jobs {
+        let role = roles.entry(&key.role).or_insert_with(|| Role {
+            name: key.role.clone(),
+            jobs: 0,
+            tally: Tally::default(),
+        });
+        let tally = Tally::of(&job.counts);
+        role.jobs += 1;
+        role.tally.add(tally);
+        all.add(tally);
+    }
+    let up: Vec<_> = view.hosts.values().filter(|it| it.host.contact.name() == "up").collect();
+    let sum = |of: fn(&airglow_model::view::HostView) -> airglow_model::resources::Resources| {
+        up.iter().fold(Default::default(), |sum: airglow_model::resources::Resources, it| {
+            sum.plus(of(it))
+        })
+    };
+    let (capacity, used) = (sum(|it| it.host.capacity.resources), sum(|it| it.used));
+    RolesPage {
+        shell,
+        jobs: view.jobs.len(),
+        hosts: view.hosts.len(),
+        hosts_up: up.len(),
+        tally: all,
+        shares: shares(&used.into(), &capacity.into()),
+        roles: roles.into_values().collect(),
+    }
+}
+
+/// What there is of each kind; kinds that there are none of are left out.
+fn shares(used: &Resources, capacity: &Resources) -> Vec<Share> {
+    let share = |name, used: f64, capacity: f64, text: fn(f64) -> String| Share {
+        name,
+        used: text(used),
+        capacity: text(capacity),
+        percent: (used * 100.0 / capacity.max(f64::MIN_POSITIVE)).clamp(0.0, 100.0),
+    };
+    let size = |mb: f64| format::megabytes(&(mb as u64));
+    let rows = [
+        (capacity.cpu, share("CPU", used.cpu, capacity.cpu, |it| format::number(it))),
+        (capacity.ram_mb as f64, share("Memory", used.ram_mb as f64, capacity.ram_mb as f64, size)),
+        (
+            capacity.disk_mb as f64,
+            share("Disk", used.disk_mb as f64, capacity.disk_mb as f64, size),
+        ),
+        (
+            capacity.gpus as f64,
+            share("GPUs", used.gpus as f64, capacity.gpus as f64, format::number),
+        ),
+    ];
+    rows.into_iter().filter(|(capacity, _)| *capacity > 0.0).map(|(_, share)| share).collect()
+}
+
+#[derive(Template)]
+#[template(path = "role.html")]
+struct RolePage {
+    shell: Shell,
+    role: String,
+    environment: Option<String>,
+    jobs: Vec<(JobSummary, Tally)>,
+}
+
+impl RolePage {
+    fn kind(&self, kind: &Kind) -> &'static str {
+        kind_name(*kind)
+    }
+}
+
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "service",
+        Kind::Adhoc => "adhoc",
+        Kind::Cron => "cron",
+    }
+}
+
+pub(crate) async fn role(site: Data<Site>, role: Path<String>) -> Result<HttpResponse, Sorry> {
+    jobs(&site, role.into_inner(), None)
+}
+
+pub(crate) async fn environment(
+    site: Data<Site>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Sorry> {
+    let (role, environment) = path.into_inner();
+    jobs(&site, role, Some(environment))
+}
+
+fn jobs(site: &Site, role: String, environment: Option<String>) -> Result<HttpResponse, Sorry> {
+    let jobs: Vec<_> = site.scheduler.view().read(|view| {
+        let wanted = view.jobs.iter().filter(|(key, _)| {
+            key.role == role && environment.as_ref().is_none_or(|it| *it == key.environment)
+        });
+        wanted.map(|(_, job)| (show::job_summary(job), Tally::of(&job.counts))).collect()
+    });
+    if jobs.is_empty() {
+        return Err(Problem::not_found(format!("{role} has no jobs")).into());
+    }
+    let shell = Shell::new(site, role.clone(), Section::Jobs);
+    let shell = shell.live(format!("role={}", format::segment(&role)));
+    render(&RolePage { shell, role, environment, jobs })
+}

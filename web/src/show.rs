@@ -1,0 +1,225 @@
+//! From the view, which is shared and locked, to values that can be sent. Pure, and quick: nothing
+//! here waits while the view is held.
+
+use std::collections::BTreeMap;
+
+use airglow_model::{
+    config::TaskConfig,
+    host::Contact,
+    ids::{ConfigId, HostId, JobKey, TaskKey},
+    instances::InstanceSet,
+    machine::Timestamp,
+    resources::Attributes,
+    task::Run,
+    view::{HostView, JobView, Pending, View},
+};
+
+use crate::api::{
+    Config, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost, Offer, PendingTask,
+    Quarantined, TaskSummary, VetoCount,
+};
+
+pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobView) -> JobSummary {
+    let config = configs.get(&job.config);
+    JobSummary {
+        role: job.key.role.clone(),
+        environment: job.key.environment.clone(),
+        name: job.key.name.clone(),
+        kind: config.map_or(airglow_model::config::Kind::Adhoc, |it| it.kind),
+        tier: config.map(|it| it.tier.clone()).unwrap_or_default(),
+        production: config.is_some_and(|it| it.spec.production),
+        instances: job.all_wanted().len(),
+        counts: counts.clone(),
+        history: *history,
+        created_at: job.created_at,
+        created_by: job.by.clone(),
+    }
+}
+
+pub(crate) fn job_detail(view: &View, it: &JobView) -> JobDetail {
+    let key = &it.job.key;
+    JobDetail {
+        summary: job_summary(it),
+        configs: configs(it),
+        instances: it
+            .tasks
+            .values()
+            .filter_map(|task| task_of(&task.key, task.run.as_ref()?))
+            .collect(),
+        pending: it.pending.keys().filter_map(|&instance| pending_task(it, instance)).collect(),
+        quarantined: quarantined(view, |what| mentions(what, key)),
+    }
+}
+
+/// Newest first, each with the instances that should have it or whose newest run does.
+pub(crate) fn configs(it: &JobView) -> Vec<Config> {
+    let mut instances: BTreeMap<ConfigId, InstanceSet> = BTreeMap::new();
+    for wanted in &it.job.wanted {
+        let entry = instances.entry(wanted.config).or_default();
+        *entry = entry.union(&wanted.instances);
+    }
+    let mut running: BTreeMap<ConfigId, Vec<u32>> = BTreeMap::new();
+    for task in it.tasks.values() {
+        if let Some(run) = &task.run {
+            running.entry(run.config).or_default().push(task.key.instance);
+        }
+    }
+    for (config, numbers) in running {
+        let entry = instances.entry(config).or_default();
+        *entry = entry.union(&numbers.into_iter().collect());
+    }
+    let config = |(id, config): (&ConfigId, &std::sync::Arc<TaskConfig>)| {
+        Config::new(*id, instances.get(id).cloned().unwrap_or_default(), config)
+    };
+    it.configs.iter().rev().map(config).collect()
+}
+
+/// A run as its slot, or the history, has it. `None`: it has no event yet, so it was never real.
+pub(crate) fn task_of(key: &TaskKey, run: &Run) -> Option<TaskSummary> {
+    let newest = run.events.last()?;
+    let placement = run.state.placement();
+    Some(TaskSummary {
+        role: key.job.role.clone(),
+        environment: key.job.environment.clone(),
+        name: key.job.name.clone(),
+        instance: key.instance,
+        task_id: run.id.0.clone(),
+        status: run.state.status(),
+        active: run.state.status().is_active(),
+        since: newest.at,
+        created_at: run.events.first()?.at,
+        message: newest.message.clone(),
+        host: placement.map(|it| it.host.0.clone()),
+        ports: placement.map(|it| it.ports.clone()).unwrap_or_default(),
+        failures: run.failures,
+        attempt: run.attempt.0,
+        config: run.config.0,
+    })
+}
+
+/// The tasks of the view that come after `after`, in the order of their keys.
+pub(crate) fn tasks<'a>(
+    view: &'a View,
+    after: Option<&'a TaskKey>,
+) -> impl Iterator<Item = TaskSummary> + 'a {
+    let jobs = match after {
+        Some(after) => view.jobs.range(&after.job..),
+        None => view.jobs.range::<JobKey, _>(..),
+    };
+    jobs.flat_map(move |(key, job)| {
+        let from = after.filter(|it| it.job == *key).map_or(0, |it| it.instance.saturating_add(1));
+        job.tasks.range(from..).filter_map(|(_, it)| task_of(&it.key, it.run.as_ref()?))
+    })
+}
+
+pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
+    let Pending { since, hosts, vetoes, nearest } = it.pending.get(&instance)?.as_ref();
+    let count =
+        |(reason, hosts): &(String, usize)| VetoCount { reason: reason.clone(), hosts: *hosts };
+    let key = &it.job.key;
+    Some(PendingTask {
+        role: key.role.clone(),
+        environment: key.environment.clone(),
+        name: key.name.clone(),
+        instance,
+        task_id: it.tasks.get(&instance)?.run.as_ref()?.id.0.clone(),
+        since: *since,
+        hosts: *hosts,
+        vetoes: vetoes.iter().map(count).collect(),
+        nearest: nearest.as_ref().map(|(HostId(host), misses)| NearestHost {
+            host: host.clone(),
+            misses: misses.clone(),
+        }),
+    })
+}
+
+pub(crate) fn host_summary(HostView { host, used, tasks, heard_at, .. }: &HostView) -> HostSummary {
+    HostSummary {
+        host: host.id.0.clone(),
+        state: host.contact.name().to_owned(),
+        since: since(host.contact),
+        joined_at: host.joined_at,
+        heard_at: *heard_at,
+        version: host.version.clone(),
+        attributes: attributes(&host.attributes),
+        capacity: host.capacity.resources.into(),
+        used: (*used).into(),
+        tasks: tasks.len(),
+    }
+}
+
+pub(crate) fn host_detail(view: &View, it: &HostView) -> HostDetail {
+    let task = |key: &TaskKey| {
+        let task = view.jobs.get(&key.job)?.tasks.get(&key.instance)?;
+        task_of(key, task.run.as_ref()?)
+    };
+    HostDetail {
+        host: host_summary(it),
+        port_ranges: it.host.capacity.ports.clone(),
+        ports_used: it.ports_used.iter().copied().collect(),
+        tasks: it.tasks.iter().filter_map(task).collect(),
+    }
+}
+
+/// What is to be had; nothing of a host that is not there.
+pub(crate) fn offer(it: &HostView) -> Option<Offer> {
+    let Contact::Up { .. } = it.host.contact else { return None };
+    let capacity = &it.host.capacity;
+    let ports: usize = capacity.ports.iter().map(|&(first, last)| (first..=last).count()).sum();
+    Some(Offer {
+        host: it.host.id.0.clone(),
+        free: capacity.resources.saturating_sub(it.used).into(),
+        ports_free: ports.saturating_sub(it.ports_used.len()),
+        attributes: attributes(&it.host.attributes),
+    })
+}
+
+pub(crate) fn quarantined(view: &View, about: impl Fn(&str) -> bool) -> Vec<Quarantined> {
+    let quarantined = view.quarantined.iter().filter(|(key, _)| about(key));
+    quarantined
+        .map(|(key, why)| Quarantined {
+            key: key.clone(),
+            since: why.since,
+            reason: why.reason.clone(),
+        })
+        .collect()
+}
+
+/// Whether an entity's name is the job's or one of its instances': `job/r/e/n`, `task/r/e/n/3`.
+fn mentions(entity: &str, job: &JobKey) -> bool {
+    let job = job.to_string();
+    entity.match_indices(&job).any(|(at, _)| {
+        let before = entity[..at].chars().next_back();
+        let after = entity[at + job.len()..].chars().next();
+        before.is_none_or(|it| it == '/' || it == ' ') && after.is_none_or(|it| it == '/')
+    })
+}
+
+fn since(contact: Contact) -> Option<Timestamp> {
+    match contact {
+        Contact::Unknown => None,
+        Contact::Up { since } | Contact::Away { since } | Contact::Unreachable { since } => {
+            Some(since)
+        }
+    }
+}
+
+fn attributes(attributes: &Attributes) -> BTreeMap<String, Vec<String>> {
+    attributes.iter().map(|(name, all)| (name.clone(), all.iter().cloned().collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_belongs_to_the_job_whose_key_it_has_and_to_no_other() {
+        let job = JobKey::new("www", "prod", "web");
+        for mine in ["www/prod/web", "www/prod/web/3", "task/www/prod/web/3", "job/www/prod/web"] {
+            assert!(mentions(mine, &job), "{mine}");
+        }
+        for other in ["www/prod/web2", "xwww/prod/web", "www/prod/we", "www/prod/web-a/1"] {
+            assert!(!mentions(other, &job), "{other}");
+        }
+    }
+}
