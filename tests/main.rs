@@ -1,2 +1,24 @@
-//! Airglow from outside.
+//! Airglow from outside: the real program, real processes, real sockets.
+//!
+//! `tests/run` installs what these tests need and runs them. A test that lacks something fails and
+//! says so. Each has a cluster of its own, on ports and in a folder of its own, and leaves nothing
+//! behind. None waits for a while and hopes: all wait for what should happen.
+
+mod cluster;
+
+/// The packages depend on each other as they should.
 mod architecture;
+/// Wrong input of every kind is refused, and harms nothing.
+mod bad_input;
+/// What is in `deploy/examples` does what it says.
+mod examples;
+/// Schedulers and agents are killed, and nothing is lost.
+mod failover;
+/// The verbs of the command line, and their exit codes.
+mod jobs;
+/// The pages, in a real browser.
+mod pages;
+/// Why instances are pending.
+mod pending;
+/// Many instances.
+mod scale;

@@ -1,0 +1,82 @@
+//! `airglow agent`: this machine's daemon.
+
+use std::path::PathBuf;
+
+use airglow_kit::identity::JoinToken;
+use airglow_model::resources::Attributes;
+
+use super::{
+    Outcome,
+    exit::{Code, Failure},
+};
+use crate::agent::{self, AgentOptions};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Be the scheduler too, and serve the API and the pages
+    #[arg(long)]
+    scheduler: bool,
+    /// Where everything that must survive a restart is kept
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The name of the cluster, for a scheduler
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// A scheduler of the cluster to join
+    #[arg(long, value_name = "HOST:PORT")]
+    join: Option<String>,
+    /// Leave to join, needed once; the scheduler's data folder has it
+    #[arg(long, env = "AIRGLOW_TOKEN", hide_env_values = true)]
+    token: Option<JoinToken>,
+    /// What constraints may ask of this machine; repeat for more
+    #[arg(long = "attribute", value_name = "NAME=VALUE[,VALUE…]", value_parser = attribute)]
+    attributes: Vec<(String, Vec<String>)>,
+    /// Settings in TOML; flags win over them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn attribute(text: &str) -> Result<(String, Vec<String>), String> {
+    match text.split_once('=') {
+        Some((name, values)) if !name.is_empty() && !values.is_empty() => {
+            Ok((name.to_owned(), values.split(',').map(str::to_owned).collect()))
+        }
+        _ => Err("an attribute is written name=value, or name=value,value".into()),
+    }
+}
+
+impl From<Args> for AgentOptions {
+    fn from(args: Args) -> Self {
+        let mut attributes = Attributes::new();
+        for (name, values) in args.attributes {
+            attributes.entry(name).or_default().extend(values);
+        }
+        Self {
+            scheduler: args.scheduler,
+            data: args.data,
+            cluster: args.cluster,
+            join: args.join,
+            token: args.token,
+            attributes,
+            config: args.config,
+        }
+    }
+}
+
+pub fn run(args: Args) -> Outcome {
+    agent::run(args.into()).map_err(|error| Failure::new(Code::Fatal, format!("{error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_have_names_and_values() {
+        assert_eq!(attribute("rack=a"), Ok(("rack".into(), vec!["a".into()])));
+        assert_eq!(attribute("zone=a,b"), Ok(("zone".into(), vec!["a".into(), "b".into()])));
+        for bad in ["rack", "=a", "rack="] {
+            assert!(attribute(bad).is_err(), "{bad}");
+        }
+    }
+}

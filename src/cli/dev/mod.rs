@@ -1,0 +1,264 @@
+//! `airglow dev`: a cluster for one machine and one afternoon.
+//!
+//! Files are evaluated before anything is started, so that a mistake costs nothing. Then this is a
+//! cluster in the same process and a client of it, which knows no more than any other client: what
+//! it shows comes through the API.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use airglow_model::spec::JobSpec;
+
+use super::{
+    Global, Outcome, Session,
+    clusters::{Address, LOCAL_AGENT},
+    config::{Reading, key_of},
+    exit::{Code, Failure},
+    key::FullKey,
+    screen::{self, Progress},
+};
+use crate::{
+    agent::{Dev, DevOptions},
+    client::pause,
+};
+
+mod settled;
+
+use settled::Verdict;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Every job in them is submitted
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    /// Where everything is kept; what ran is there afterwards too [default: a folder of its own for
+    /// each port, in the user's state folder]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The cluster's name [default: that of the files' jobs, else devcluster]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// API and pages are on this port, the mesh on the next one; 0: on any
+    #[arg(long, default_value_t = 8081)]
+    port: u16,
+    /// End when every job has settled: with 0 if services run and all else has FINISHED, else 1
+    #[arg(long)]
+    once: bool,
+}
+
+pub fn run(args: Args, global: &Global) -> Outcome {
+    let mut jobs = Vec::new();
+    for file in &args.files {
+        jobs.extend(args.reading.load(file)?.jobs);
+    }
+    let cluster = cluster(args.cluster.as_deref(), &jobs)?;
+    let jobs = ours(&cluster, jobs);
+    let data = args.data.clone().map_or_else(|| data_of(args.port), Ok)?;
+    screen::aside(&format!("Starting cluster {cluster} in {}", data.display()));
+    let options = DevOptions { data: data.clone(), cluster: cluster.clone(), port: args.port };
+    let dev = Dev::start(options).map_err(|error| fatal(&error))?;
+    let told = present(&args, global, &dev, &cluster, jobs);
+    if dev.interrupts() > 0 {
+        screen::aside("Ending every task, then the cluster …");
+    }
+    let stopped = dev.stop().map_err(|error| fatal(&error));
+    if args.once && told.is_ok() {
+        screen::aside(&screen::faint(&format!("What ran is in {}", tasks_folder(&data).display())));
+    }
+    stopped.and(told)
+}
+
+fn fatal(error: &anyhow::Error) -> Failure {
+    Failure::new(Code::Fatal, format!("{error:#}"))
+}
+
+/// Everything between the cluster's start and its end.
+fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<JobSpec>) -> Outcome {
+    let address = Address { api: dev.uri().to_owned(), pages: dev.uri().to_owned() };
+    let session = Session::at(address);
+    let mut out = screen::out();
+    writeln!(out, "\n  Airglow {}  {}\n", screen::bold(cluster), screen::bold(dev.uri()))?;
+    out.flush()?;
+    drop(out);
+    let keys = submit(&session, jobs)?;
+    introduce(args, dev, &keys);
+    let verdicts = watch(args, dev, &session, &keys)?;
+    if !args.once {
+        return Ok(());
+    }
+    conclude(global, &keys, &verdicts)
+}
+
+/// One by one, since one may be there already: left behind by a cluster that was killed.
+fn submit(session: &Session, jobs: Vec<JobSpec>) -> Result<Vec<FullKey>, Failure> {
+    let mut keys = Vec::new();
+    for spec in jobs {
+        let key = key_of(&spec);
+        if spec.cron_schedule.is_some() {
+            screen::warn(&format!("{key} has a schedule, and schedules are not kept here."));
+            continue;
+        }
+        match session.client.create(vec![spec]) {
+            Ok(_) => (),
+            Err(error) if error.status() == Some(409) => {
+                screen::warn(&format!("{key} is running from before, and was left as it is."));
+            }
+            Err(error) => {
+                let context = format!("{key} was refused:");
+                return Err(Failure::from(error).under(&context, Code::Configuration));
+            }
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// What a newcomer wants to do next.
+fn introduce(args: &Args, dev: &Dev, keys: &[FullKey]) {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let user = user.map_or_else(|| "you".into(), |it| it.name);
+    let mut hints = vec![format!("Tasks run as {user}, whatever their role.")];
+    let uri = dev.uri();
+    let to = if uri == LOCAL_AGENT { String::new() } else { format!(" --scheduler-uri {uri}") };
+    match keys.first() {
+        Some(key) => {
+            hints.push(format!("Output:   airglow task logs --follow {key}/0{to}"));
+            hints.push(format!("Page:     {uri}/scheduler/{}", key.job));
+        }
+        None => hints.push(format!("Add jobs: airglow job create CLUSTER/ROLE/ENV/NAME FILE{to}")),
+    }
+    if !args.once {
+        hints.push("Ctrl-C ends the cluster and everything in it.".into());
+    }
+    for hint in hints {
+        screen::aside(&format!("  {}", screen::faint(&hint)));
+    }
+    screen::aside("");
+}
+
+/// Shows how the jobs are until the end comes: the user's, the cluster's, or with `--once` that of
+/// the jobs.
+fn watch(
+    args: &Args,
+    dev: &Dev,
+    session: &Session,
+    keys: &[FullKey],
+) -> Result<Vec<Verdict>, Failure> {
+    let mut progress = Progress::new();
+    let verdicts = loop {
+        if dev.interrupts() > 0 {
+            progress.clear();
+            return if args.once { Err(Failure::interrupted()) } else { Ok(Vec::new()) };
+        }
+        if dev.has_ended() {
+            // Why it ended is what stopping it says.
+            return Err(Failure::Silent(Code::Fatal));
+        }
+        let mut verdicts = Vec::new();
+        for key in keys {
+            let job = session.client.job(&key.job)?;
+            let now = airglow_kit::now();
+            let (line, verdict) = match &job {
+                Some(job) => (settled::line(job), settled::verdict(job, now)),
+                None => (format!("{key}  is gone"), Verdict::Bad("it is gone".into())),
+            };
+            progress.show(&key.to_string(), &line);
+            verdicts.push(verdict);
+        }
+        if args.once && verdicts.iter().all(Verdict::is_settled) {
+            break verdicts;
+        }
+        pause(Duration::from_millis(200));
+    };
+    for key in keys {
+        progress.settle(&key.to_string());
+    }
+    Ok(verdicts)
+}
+
+fn conclude(global: &Global, keys: &[FullKey], verdicts: &[Verdict]) -> Outcome {
+    if global.write_json {
+        let jobs = keys.iter().zip(verdicts).map(|(key, verdict)| {
+            serde_json::json!({ "job": key.to_string(), "ok": *verdict == Verdict::Good })
+        });
+        screen::json(&jobs.collect::<Vec<_>>())?;
+    }
+    let mut all_good = true;
+    for (key, verdict) in keys.iter().zip(verdicts) {
+        if let Verdict::Bad(why) = verdict {
+            screen::aside(&format!("{key}: {why}"));
+            all_good = false;
+        }
+    }
+    if all_good { Ok(()) } else { Err(Failure::Silent(Code::Fatal)) }
+}
+
+/// The cluster that the files mean.
+fn cluster(asked: Option<&str>, jobs: &[JobSpec]) -> Result<String, Failure> {
+    if let Some(name) = asked {
+        return Ok(name.to_owned());
+    }
+    let mut names: Vec<&str> = jobs.iter().map(|it| it.cluster.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [] => Ok("devcluster".to_owned()),
+        [one] => Ok((*one).to_owned()),
+        several => {
+            let several = several.join(", ");
+            let message = format!("The jobs are for several clusters: {several}");
+            Err(Failure::new(Code::InvalidParameter, message)
+                .hint("--cluster NAME says whose jobs to run"))
+        }
+    }
+}
+
+/// The jobs that are meant for the cluster; the others are named and left out.
+fn ours(cluster: &str, jobs: Vec<JobSpec>) -> Vec<JobSpec> {
+    let (ours, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|it| it.cluster == cluster);
+    for job in others {
+        screen::warn(&format!("{} is not for cluster {cluster} and is left out.", key_of(&job)));
+    }
+    ours
+}
+
+fn data_of(port: u16) -> Result<PathBuf, Failure> {
+    use etcetera::BaseStrategy;
+    let folders = etcetera::choose_base_strategy().map_err(|error| {
+        Failure::new(Code::Fatal, format!("There is no folder to keep data in: {error}"))
+            .hint("--data DIR names one")
+    })?;
+    let state = folders.state_dir().unwrap_or_else(|| folders.data_dir());
+    Ok(state.join("airglow").join(format!("dev-{port}")))
+}
+
+/// Where the executor keeps its tasks' sandboxes.
+fn tasks_folder(data: &Path) -> PathBuf {
+    data.join("agent").join("tasks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(cluster: &str) -> JobSpec {
+        serde_json::from_value(serde_json::json!({
+            "cluster": cluster, "role": "r", "name": "n",
+            "task": { "name": "n", "processes": [], "resources": {"cpu": 1.0, "ram": 1, "disk": 1} },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_jobs_say_which_cluster_they_are_for() {
+        assert_eq!(cluster(None, &[]).unwrap(), "devcluster");
+        assert_eq!(cluster(None, &[job("west"), job("west")]).unwrap(), "west");
+        assert_eq!(cluster(Some("east"), &[job("west")]).unwrap(), "east");
+        assert!(cluster(None, &[job("west"), job("east")]).is_err());
+        assert_eq!(ours("east", vec![job("west"), job("east")]).len(), 1);
+    }
+}

@@ -1,0 +1,61 @@
+//! `airglow job create`.
+
+use std::{io::Write, path::PathBuf};
+
+use super::{
+    super::{config::key_of, wait::Goal},
+    Browser, Code, Failure, FullKey, Global, Outcome, Reading, screen, wait,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
+    key: FullKey,
+    file: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    /// How far to wait for every instance
+    #[arg(long, value_enum, default_value = "PENDING", ignore_case = true)]
+    wait_until: Goal,
+    #[command(flatten)]
+    browser: Browser,
+}
+
+pub fn run(args: &Args, global: &Global) -> Outcome {
+    let key = &args.key;
+    let session = global.session(&key.cluster)?;
+    let spec = args.reading.job(&args.file, key)?;
+    if spec.cron_schedule.is_some() {
+        let message = "Cron jobs may only be scheduled with \"aurora cron schedule\" command";
+        return Err(Failure::new(Code::Failed, message));
+    }
+    debug_assert_eq!(&key_of(&spec), key, "the file's job was found by its key");
+    let created = session.client.create(vec![spec]).map_err(|error| {
+        let failure = Failure::from(error);
+        match failure {
+            Failure::Told { code: Code::Scheduler, .. } => {
+                failure.under("Job creation failed due to error:", Code::Failed)
+            }
+            other => other,
+        }
+    })?;
+    let page = session.page(&key.job);
+    args.browser.open(&page);
+    for job in &created.jobs {
+        if args.wait_until != Goal::Pending {
+            wait::until(&session, key, &job.instances, None, |it| {
+                args.wait_until.is_met(it.status)
+            })?;
+        }
+    }
+    let job = session.job(key)?.filter(|it| !it.instances.is_empty()).ok_or_else(|| {
+        Failure::new(Code::Failed, format!("Error occurred while creating job {key}"))
+    })?;
+    if global.write_json {
+        let instances: Vec<_> = job.instances.iter().collect();
+        return screen::json(&serde_json::json!({
+            "job": key.to_string(), "url": page, "instances": instances,
+        }));
+    }
+    Ok(writeln!(screen::out(), "Job create succeeded: job url={page}")?)
+}

@@ -1,0 +1,63 @@
+//! `airglow job list`.
+
+use std::{io::Write, rc::Rc};
+
+use airglow_web::api::JobSummary;
+
+use super::{super::cluster_of, Failure, FullKey, Global, Outcome, Pattern, Session, screen};
+
+/// A job that a pattern matched, where it is.
+pub(super) struct Match {
+    pub session: Rc<Session>,
+    pub key: FullKey,
+    pub summary: JobSummary,
+}
+
+/// All jobs that `pattern` matches, in all clusters that it matches.
+pub(super) fn find(pattern: &Pattern, global: &Global) -> Result<Vec<Match>, Failure> {
+    let mut matches = Vec::new();
+    for cluster in global.clusters()?.matching(&pattern.cluster) {
+        let session = Rc::new(match &cluster {
+            Some(name) => global.session(name)?,
+            None => global.only_session()?,
+        });
+        let mut jobs = session.client.jobs(&[])?;
+        jobs.retain(|it| pattern.matches(&it.key()));
+        let Some(there) = cluster_at(&session, &jobs)? else { continue };
+        if let Some(wanted) = cluster.filter(|it| *it != there) {
+            return Err(session.elsewhere(&wanted, &there));
+        }
+        matches.extend(jobs.into_iter().map(|summary| {
+            let key = FullKey { cluster: there.clone(), job: summary.key() };
+            Match { session: session.clone(), key, summary }
+        }));
+    }
+    Ok(matches)
+}
+
+/// What the scheduler's cluster is called, by the configuration of one of its jobs.
+fn cluster_at(session: &Session, jobs: &[JobSummary]) -> Result<Option<String>, Failure> {
+    for job in jobs {
+        if let Some(job) = session.client.job(&job.key())? {
+            return Ok(cluster_of(&job).map(str::to_owned));
+        }
+    }
+    Ok(None)
+}
+
+pub fn run(pattern: &Pattern, global: &Global) -> Outcome {
+    let matches = find(pattern, global)?;
+    if global.write_json {
+        let jobs: Vec<_> = matches.iter().map(|it| (&it.key, &it.summary)).map(described).collect();
+        return screen::json(&jobs);
+    }
+    let mut out = screen::out();
+    for Match { key, .. } in matches {
+        writeln!(out, "{key}")?;
+    }
+    Ok(())
+}
+
+fn described((key, summary): (&FullKey, &JobSummary)) -> serde_json::Value {
+    serde_json::json!({ "job": key.to_string(), "summary": summary })
+}

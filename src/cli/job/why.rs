@@ -1,0 +1,121 @@
+//! `airglow job why`: the reasons for which instances are not running yet, in the order in which
+//! one can do something about them.
+
+use std::{collections::BTreeMap, io::Write};
+
+use airglow_model::{instances::InstanceSet, task::Status};
+use airglow_web::api::{JobDetail, PendingTask};
+
+use super::{FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
+
+pub fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
+    let session = global.session(&key.cluster)?;
+    let mut job = session.job(key)?.ok_or_else(|| no_such_job(key))?;
+    if let Some(chosen) = instances {
+        job.instances.retain(|it| chosen.contains(it.instance));
+        job.pending.retain(|it| chosen.contains(it.instance));
+    }
+    if global.write_json {
+        return screen::json(&job.pending);
+    }
+    let text = explain(key, &job, airglow_kit::now());
+    Ok(screen::out().write_all(text.as_bytes())?)
+}
+
+fn explain(key: &FullKey, job: &JobDetail, now: airglow_model::machine::Timestamp) -> String {
+    let mut paragraphs = Vec::new();
+    for (reason, tasks) in alike(&job.pending) {
+        let instances: InstanceSet = tasks.iter().map(|it| it.instance).collect();
+        let since = tasks.iter().map(|it| it.since).min().expect("a group has a member");
+        let are = if tasks.len() == 1 { "is" } else { "are" };
+        let pending = screen::status(Status::Pending);
+        let age = screen::age(since, now);
+        paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}\n"));
+    }
+    paragraphs.extend(job.instances.iter().filter(|it| it.status == Status::Throttled).map(|it| {
+        let (age, instance) = (screen::age(it.since, now), it.instance);
+        let throttled = screen::status(it.status);
+        format!("{key}/{instance} is {throttled} for {age}: its runs end so soon that it has to wait before the next\n")
+    }));
+    paragraphs.extend(
+        job.quarantined.iter().map(|it| {
+            format!("{} was left alone, because it kept crashing: {}\n", it.key, it.reason)
+        }),
+    );
+    if paragraphs.is_empty() {
+        let tasks: Vec<_> = job.instances.iter().collect();
+        return format!("Nothing of {key} is waiting: {}\n", wait::counts(&tasks));
+    }
+    paragraphs.concat()
+}
+
+/// Instances with the same reasons, which are told once.
+fn alike(pending: &[PendingTask]) -> BTreeMap<String, Vec<&PendingTask>> {
+    let mut groups: BTreeMap<String, Vec<&PendingTask>> = BTreeMap::new();
+    for task in pending {
+        groups.entry(reason(task)).or_default().push(task);
+    }
+    groups
+}
+
+fn reason(task: &PendingTask) -> String {
+    if task.hosts == 0 {
+        return "no host has been looked at yet.\n  `airglow host list` shows which there are."
+            .into();
+    }
+    let hosts = |count: usize| if count == 1 { "host" } else { "hosts" };
+    let mut text = format!("no host fits, of {} {}.", task.hosts, hosts(task.hosts));
+    for veto in &task.vetoes {
+        let line = format!("\n  {} on {} {}", veto.reason, veto.hosts, hosts(veto.hosts));
+        text.push_str(&line);
+    }
+    if let Some(nearest) = &task.nearest {
+        text.push_str(&format!("\n  Nearest: {} ({})", nearest.host, nearest.misses));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::machine::Timestamp;
+    use airglow_web::api::{NearestHost, VetoCount};
+
+    use super::*;
+
+    fn pending(instance: u32) -> PendingTask {
+        PendingTask {
+            role: "r".into(),
+            environment: "e".into(),
+            name: "n".into(),
+            instance,
+            task_id: "t".into(),
+            since: Timestamp(0),
+            hosts: 2,
+            vetoes: vec![VetoCount { reason: "Insufficient: CPU".into(), hosts: 2 }],
+            nearest: Some(NearestHost {
+                host: "h1".into(),
+                misses: "CPU: 8 wanted, 2 free".into(),
+            }),
+        }
+    }
+
+    #[test]
+    fn the_same_reason_is_told_once() {
+        let tasks = [pending(0), pending(1), PendingTask { hosts: 0, ..pending(2) }];
+        let groups = alike(&tasks);
+        let told: Vec<_> = groups.iter().map(|(why, tasks)| (why.as_str(), tasks.len())).collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "no host fits, of 2 hosts.\n  Insufficient: CPU on 2 hosts\n  Nearest: h1 (CPU: 8 wanted, 2 free)",
+                    2
+                ),
+                (
+                    "no host has been looked at yet.\n  `airglow host list` shows which there are.",
+                    1
+                ),
+            ]
+        );
+    }
+}

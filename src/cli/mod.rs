@@ -1,0 +1,276 @@
+//! The command line: nouns and verbs as `airglow NOUN VERB`, one file per noun.
+//!
+//! Results go to stdout and everything else to stderr, so that output can be piped. Arguments,
+//! texts and exit codes are those of Aurora's client wherever it had them: scripts depend on them.
+//! Nothing is decided here that the scheduler could decide; what these files hold is asking,
+//! waiting and showing. Only they print.
+
+use std::process::ExitCode;
+
+use airglow_web::api::JobDetail;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::{Client, ClientError};
+
+pub mod agent;
+mod browser;
+mod clusters;
+mod config;
+pub mod dev;
+mod exit;
+mod host;
+mod job;
+mod key;
+mod screen;
+mod task;
+mod wait;
+
+use clusters::{Address, Clusters};
+use exit::{Code, Failure};
+use key::FullKey;
+
+type Outcome = Result<(), Failure>;
+
+/// Runs jobs on a mesh of machines, keeps them running, and updates them without stopping.
+#[derive(Parser)]
+#[command(name = "airglow", version, infer_long_args = true, arg_required_else_help = true)]
+#[command(propagate_version = false, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+/// What every verb understands.
+#[derive(clap::Args)]
+pub struct Global {
+    /// The scheduler to talk to, whatever clusters.json says
+    #[arg(long, global = true, value_name = "URI", env = "AIRGLOW_SCHEDULER_URI")]
+    scheduler_uri: Option<String>,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    write_json: bool,
+    /// Tell what is being done, on stderr
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Noun {
+    /// Run a one-machine cluster in the foreground, with the jobs of some files
+    Dev(dev::Args),
+    /// Run this machine's agent: the daemon that runs tasks, and with --scheduler the scheduler
+    Agent(agent::Args),
+    /// Create, change and look at jobs
+    #[command(subcommand, arg_required_else_help = true)]
+    Job(job::Verb),
+    /// Look at single tasks
+    #[command(subcommand, arg_required_else_help = true)]
+    Task(task::Verb),
+    /// Look at configuration files
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::Verb),
+    /// Look at the machines of a cluster
+    #[command(subcommand, arg_required_else_help = true)]
+    Host(host::Verb),
+    /// Print the completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // A shepherd is started for every process that a task runs: it has to be small and quick, so
+    // it is recognised before anything else is set up.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|it| it == airglow_executor::SHEPHERD) {
+        return airglow_executor::shepherd(args);
+    }
+    let Cli { global, noun } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(
+                u8::try_from(error.exit_code()).unwrap_or(Code::CommandLine as u8),
+            );
+        }
+    };
+    log(&noun, global.verbose);
+    match run(noun, &global) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen::report(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(noun: Noun, global: &Global) -> Outcome {
+    match noun {
+        Noun::Dev(args) => dev::run(args, global),
+        Noun::Agent(args) => agent::run(args),
+        Noun::Job(verb) => job::run(verb, global),
+        Noun::Task(verb) => task::run(verb, global),
+        Noun::Config(verb) => config::run(verb, global),
+        Noun::Host(verb) => host::run(verb, global),
+        Noun::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "airglow", &mut script);
+            Ok(std::io::Write::write_all(&mut screen::out(), &script)?)
+        }
+    }
+}
+
+/// A daemon tells what it does; a command only when it is asked to. `RUST_LOG` overrules both.
+fn log(noun: &Noun, verbose: bool) {
+    let level = match noun {
+        _ if verbose => "airglow=debug,airglow_scheduler=debug,airglow_executor=debug,info",
+        Noun::Agent(_) => "info",
+        Noun::Dev(_)
+        | Noun::Job(_)
+        | Noun::Task(_)
+        | Noun::Config(_)
+        | Noun::Host(_)
+        | Noun::Completions { .. } => "error",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// A conversation with one cluster's scheduler.
+pub struct Session {
+    pub client: Client,
+    pub address: Address,
+}
+
+impl Global {
+    fn clusters(&self) -> Result<Clusters, Failure> {
+        Clusters::find(self.scheduler_uri.clone())
+    }
+
+    fn session(&self, cluster: &str) -> Result<Session, Failure> {
+        let address = self.clusters()?.address(cluster)?;
+        Ok(Session::at(address))
+    }
+
+    /// With the one cluster that there is.
+    fn only_session(&self) -> Result<Session, Failure> {
+        self.clusters()?.only().map(Session::at)
+    }
+}
+
+impl Session {
+    fn at(address: Address) -> Self {
+        Self { client: Client::new(&address.api), address }
+    }
+
+    /// `None`: there is no such job.
+    ///
+    /// # Errors
+    /// The scheduler is another cluster's: without clusters.json any name leads to the one on this
+    /// machine, and its answers must not be taken for another's.
+    fn job(&self, key: &FullKey) -> Result<Option<JobDetail>, Failure> {
+        let Some(job) = self.client.job(&key.job)? else { return Ok(None) };
+        match cluster_of(&job) {
+            Some(there) if there != key.cluster => Err(self.elsewhere(&key.cluster, there)),
+            _ => Ok(Some(job)),
+        }
+    }
+
+    /// No such cluster here.
+    fn elsewhere(&self, wanted: &str, there: &str) -> Failure {
+        let at = self.client.base();
+        Failure::new(Code::Configuration, format!("Unknown cluster: {wanted}"))
+            .hint(format!("The scheduler at {at} is that of cluster {there}"))
+    }
+
+    /// The job's page.
+    fn page(&self, job: &airglow_model::ids::JobKey) -> String {
+        format!("{}/scheduler/{job}", self.address.pages)
+    }
+}
+
+fn cluster_of(job: &JobDetail) -> Option<&str> {
+    job.configs.first().map(|it| it.job.cluster.as_str())
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClientError::Unreachable { .. } => Self::new(Code::Network, message).hint(
+                "Is it running? `airglow dev FILE` starts one on this machine; clusters.json or --scheduler-uri name another.",
+            ),
+            ClientError::Broken(_) => Self::new(Code::Network, message)
+                .hint("Look at what happened with `airglow job status` before asking again."),
+            ClientError::Refused(problem) => match problem.status {
+                401 | 403 => Self::new(Code::Forbidden, message),
+                _ => Self::new(Code::Scheduler, message),
+            },
+            ClientError::Strange { .. } => Self::new(Code::Unknown, message)
+                .hint("Is that the address of an airglow scheduler, of this version?"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_web::api::Problem;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_scheduler_says_decides_the_exit_code() {
+        let code = |status| {
+            let problem = Problem { status, title: "no".into(), ..Problem::default() };
+            match Failure::from(ClientError::Refused(Box::new(problem))) {
+                Failure::Told { code, .. } => code,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(code(401), Code::Forbidden);
+        assert_eq!(code(403), Code::Forbidden);
+        assert_eq!(code(409), Code::Scheduler);
+        assert_eq!(code(422), Code::Scheduler);
+        let Failure::Told { code, .. } =
+            Failure::from(ClientError::Broken(ureq::Error::ConnectionFailed))
+        else {
+            panic!("it is told")
+        };
+        assert_eq!(code, Code::Network);
+    }
+
+    #[test]
+    fn bad_command_lines_are_told_apart_from_bad_instances() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(drop);
+        for good in [
+            "airglow job create c/r/e/n file --wait-until FINISHED --bind a=b --bind x[0].y=1=2",
+            "airglow job kill c/r/e/n/0,2,4-6 --batch-size 5 -m because",
+            "airglow job kill c/r/e/n --no-batching",
+            "airglow job killall c/r/e/n --max-total-failures 3",
+            "airglow job restart c/r/e/n --watch 1 --max-total-failures=-1",
+            "airglow job status c/* --write-json",
+            "airglow task logs c/r/e/n/0 --process p --run 2 --stderr --follow",
+            "airglow dev a.aurora b.aurora --once --port 9000",
+        ] {
+            assert!(parse(good).is_ok(), "{good}: {:?}", parse(good));
+        }
+        for bad in [
+            "airglow job create c/r/e file",
+            "airglow job create c/r/e/n",
+            "airglow job create c/r/e/n file --bind a",
+            "airglow job kill c/r/e/n/3-1",
+            "airglow job create c/r/e/n file --wait-until LATER",
+            "airglow job status a/b/c/d/e",
+            "airglow job nonsense",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+}

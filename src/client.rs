@@ -1,0 +1,373 @@
+//! The HTTP JSON client that every verb uses.
+//!
+//! Reading is repeated when the scheduler cannot be reached, because a scheduler that is being
+//! restarted is back in a moment. Changing is not: when the connection breaks in the middle nobody
+//! knows whether the change was made, and only the user can decide to ask again. A connection that
+//! was never made changed nothing, so that much is tried again in either case.
+
+use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
+
+use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
+use airglow_web::api::{
+    AddInstances, Affected, CreateJobs, Created, HostSummary, JobDetail, JobSummary, Page, Problem,
+    Selection, TaskDetail, TaskSummary,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use ureq::{Body, http::Response};
+
+/// How often a scheduler is tried that has never answered.
+const ATTEMPTS: u32 = 4;
+/// How often one is tried that answered before: long enough for it to be restarted.
+const ATTEMPTS_ONCE_HEARD: u32 = 60;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+
+/// A scheduler's API.
+pub struct Client {
+    agent: ureq::Agent,
+    base: String,
+    heard: Cell<bool>,
+}
+
+/// Why there is no answer, or not the one that was hoped for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing was sent.
+    #[error("Cannot reach the scheduler at {uri}: {source}")]
+    Unreachable { uri: String, source: ureq::Error },
+    /// It may or may not have been done.
+    #[error(
+        "Transport error communicating with scheduler during non-idempotent operation: {0}, not retrying"
+    )]
+    Broken(ureq::Error),
+    #[error("{}", sentence(.0))]
+    Refused(Box<Problem>),
+    /// Something answers there, but it does not speak this language.
+    #[error("{uri} gave an answer that makes no sense: {why}")]
+    Strange { uri: String, why: String },
+}
+
+pub type Result<T> = std::result::Result<T, ClientError>;
+
+/// A piece of a log, and where the next piece begins.
+pub struct LogPiece {
+    pub data: Vec<u8>,
+    pub next: u64,
+}
+
+impl Client {
+    pub fn new(base: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .user_agent(concat!("airglow/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_recv_body(Some(Duration::from_secs(60)))
+            // The scheduler closes idle connections after 5 s. Using one at just that moment would
+            // look like a broken change.
+            .max_idle_age(Duration::from_secs(2))
+            .build();
+        Self { agent: config.new_agent(), base: base.to_owned(), heard: Cell::new(false) }
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub fn jobs(&self, query: &[(&str, &str)]) -> Result<Vec<JobSummary>> {
+        self.pages("/jobs", query)
+    }
+
+    /// `None`: there is no such job.
+    pub fn job(&self, key: &JobKey) -> Result<Option<JobDetail>> {
+        found(self.get(&job_path(key), &[]))
+    }
+
+    /// Newest first; ended runs too.
+    pub fn tasks(&self, query: &[(&str, &str)]) -> Result<Vec<TaskSummary>> {
+        self.pages("/tasks", query)
+    }
+
+    /// `None`: there is no such task any more.
+    pub fn task(&self, task_id: &str) -> Result<Option<TaskDetail>> {
+        found(self.get(&format!("/tasks/{}", segment(task_id)), &[]))
+    }
+
+    pub fn hosts(&self) -> Result<Vec<HostSummary>> {
+        self.pages("/hosts", &[])
+    }
+
+    pub fn create(&self, jobs: Vec<JobSpec>) -> Result<Created> {
+        self.post("/jobs", &CreateJobs { jobs })
+    }
+
+    /// The instances that were added.
+    pub fn add(&self, key: &JobKey, count: u32) -> Result<InstanceSet> {
+        let path = format!("{}/instances", job_path(key));
+        self.post(&path, &AddInstances { count }).map(|Affected { instances }| instances)
+    }
+
+    /// `None`: all of them.
+    pub fn kill(
+        &self,
+        key: &JobKey,
+        instances: Option<&InstanceSet>,
+        message: Option<&str>,
+    ) -> Result<InstanceSet> {
+        self.order("kill", key, instances, message)
+    }
+
+    pub fn restart(&self, key: &JobKey, instances: &InstanceSet) -> Result<InstanceSet> {
+        self.order("restart", key, Some(instances), None)
+    }
+
+    fn order(
+        &self,
+        order: &str,
+        key: &JobKey,
+        instances: Option<&InstanceSet>,
+        message: Option<&str>,
+    ) -> Result<InstanceSet> {
+        let selection = Selection {
+            instances: instances.map(|it| it.iter().collect()),
+            message: message.map(str::to_owned),
+        };
+        let path = format!("{}/{order}", job_path(key));
+        self.post(&path, &selection).map(|Affected { instances }| instances)
+    }
+
+    /// What the log holds from `offset` on, at most a certain amount; `None` if it does not exist.
+    pub fn log(&self, log: &Log<'_>, offset: u64) -> Result<Option<LogPiece>> {
+        let Log { task_id, process, run, stream } = log;
+        let stream = match stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        };
+        let path = format!("/tasks/{}/logs/{}/{run}/{stream}", segment(task_id), segment(process));
+        let offset_text = offset.to_string();
+        let query = [("offset", offset_text.as_str()), ("length", "262144")];
+        let mut response = match found(self.fetch(&path, &query))? {
+            Some(response) => response,
+            None => return Ok(None),
+        };
+        let mut data = Vec::new();
+        let read = response.body_mut().as_reader().read_to_end(&mut data);
+        read.map_err(|error| self.strange(&error))?;
+        let next = offset + data.len() as u64;
+        Ok(Some(LogPiece { data, next }))
+    }
+
+    /// All pages of a list.
+    fn pages<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = query.to_vec();
+            query.extend(cursor.iter().map(|it| ("cursor", it.as_str())));
+            let page: Page<T> = self.get(path, &query)?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        let response = self.fetch(path, query)?;
+        self.read(response)
+    }
+
+    /// Reads, as often as it takes or is reasonable.
+    fn fetch(&self, path: &str, query: &[(&str, &str)]) -> Result<Response<Body>> {
+        let url = self.url(path);
+        self.patiently(|| {
+            let request = self.agent.get(&url).query_pairs(query.iter().copied());
+            match request.call() {
+                Ok(response) => self.accept(response),
+                Err(source) => Err(self.unreachable(source)),
+            }
+        })
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let url = self.url(path);
+        let response = self.patiently(|| match self.agent.post(&url).send_json(body) {
+            Ok(response) => self.accept(response),
+            Err(error) if never_connected(&error) => Err(self.unreachable(error)),
+            Err(error) => Err(ClientError::Broken(error)),
+        })?;
+        self.read(response)
+    }
+
+    fn patiently(&self, mut ask: impl FnMut() -> Result<Response<Body>>) -> Result<Response<Body>> {
+        let mut attempt = 1;
+        loop {
+            let most = if self.heard.get() { ATTEMPTS_ONCE_HEARD } else { ATTEMPTS };
+            match ask() {
+                Err(error) if error.may_pass() && attempt < most => {
+                    tracing::debug!(%error, attempt, "trying again");
+                    pause(BETWEEN_ATTEMPTS);
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// An answer that is not a refusal.
+    fn accept(&self, mut response: Response<Body>) -> Result<Response<Body>> {
+        self.heard.set(true);
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
+            title: status.to_string(),
+            status: status.as_u16(),
+            ..Problem::default()
+        });
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    fn read<T: DeserializeOwned>(&self, mut response: Response<Body>) -> Result<T> {
+        let body = response.body_mut().with_config().limit(u64::MAX).reader();
+        serde_json::from_reader(std::io::BufReader::new(body)).map_err(|error| self.strange(&error))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.base)
+    }
+
+    fn unreachable(&self, source: ureq::Error) -> ClientError {
+        ClientError::Unreachable { uri: self.base.clone(), source }
+    }
+
+    fn strange(&self, why: &impl ToString) -> ClientError {
+        ClientError::Strange { uri: self.base.clone(), why: why.to_string() }
+    }
+}
+
+/// Which log: one of the two streams of one run of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    pub task_id: &'a str,
+    pub process: &'a str,
+    pub run: u32,
+    pub stream: Stream,
+}
+
+impl ClientError {
+    /// Whether the same request may well succeed in a moment, and has not been carried out.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => problem.status == 503,
+            Self::Broken(_) | Self::Strange { .. } => false,
+        }
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(problem) => Some(problem.status),
+            Self::Unreachable { .. } | Self::Broken(_) | Self::Strange { .. } => None,
+        }
+    }
+}
+
+/// Blocks the whole command, which has nothing else to do.
+#[expect(clippy::disallowed_methods, reason = "a command line has no arbiter to block")]
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+fn found<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn never_connected(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind;
+    match error {
+        ureq::Error::Io(error) => {
+            matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+            )
+        }
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::HostNotFound => true,
+        _ => false,
+    }
+}
+
+/// A problem in full: what kind, what of it, and every complaint with its place.
+fn sentence(problem: &Problem) -> String {
+    let mut text = if problem.detail.is_empty() { &problem.title } else { &problem.detail }.clone();
+    for error in &problem.errors {
+        let place = if error.pointer.is_empty() { "/" } else { &error.pointer };
+        write!(text, "\n{place}: {}", error.detail).expect("a string takes everything");
+    }
+    text
+}
+
+fn job_path(JobKey { role, environment, name }: &JobKey) -> String {
+    format!("/jobs/{}/{}/{}", segment(role), segment(environment), segment(name))
+}
+
+/// One component of a path, whatever is in it.
+fn segment(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut all, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                all.push(char::from(byte));
+            }
+            other => write!(all, "%{other:02X}").expect("a string takes everything"),
+        }
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_web::api::FieldError;
+
+    use super::*;
+
+    #[test]
+    fn every_complaint_is_told_with_its_place() {
+        let complaint = |pointer: &str, detail: &str| FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        };
+        let problem = Problem {
+            title: "Invalid job".into(),
+            detail: "2 mistakes".into(),
+            errors: vec![complaint("/jobs/0/name", "is missing"), complaint("", "is odd")],
+            ..Problem::default()
+        };
+        assert_eq!(sentence(&problem), "2 mistakes\n/jobs/0/name: is missing\n/: is odd");
+        let bare = Problem { title: "404 Not Found".into(), ..Problem::default() };
+        assert_eq!(sentence(&bare), "404 Not Found");
+    }
+
+    #[test]
+    fn names_fit_into_paths() {
+        assert_eq!(segment("hello_world-1.x"), "hello_world-1.x");
+        assert_eq!(segment("a b/ü%"), "a%20b%2F%C3%BC%25");
+    }
+
+    #[test]
+    fn a_change_is_tried_again_only_if_it_never_left() {
+        use std::io::{Error, ErrorKind};
+        assert!(never_connected(&Error::from(ErrorKind::ConnectionRefused).into()));
+        assert!(!never_connected(&Error::from(ErrorKind::ConnectionReset).into()));
+        assert!(!ClientError::Broken(ureq::Error::BodyStalled).may_pass());
+    }
+}
