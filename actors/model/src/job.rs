@@ -179,3 +179,130 @@ impl Machine for Job {
         config.into_iter().chain([job]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::spec::{JobSpec, Limits};
+
+    fn config() -> Arc<TaskConfig> {
+        let resources = json!({ "cpu": 1.0, "ram": 1 << 20, "disk": 1 << 20 });
+        let process = json!({ "name": "p", "cmdline": "true" });
+        let task = json!({ "name": "t", "processes": [process], "resources": resources });
+        let job = json!({ "cluster": "c", "role": "www", "name": "web", "task": task });
+        let limits = Limits {
+            cluster: "c".into(),
+            tasks_per_job_max: 10,
+            tiers: vec!["preemptible".into()],
+            gpus_allowed: false,
+        };
+        let spec: JobSpec = serde_json::from_value(job).unwrap();
+        Arc::new(spec.check(&limits).unwrap().config)
+    }
+
+    fn set(text: &str) -> InstanceSet {
+        text.parse().unwrap_or_default()
+    }
+
+    fn created(instances: &str) -> Event {
+        Event::Created { config: config(), instances: set(instances), by: "ada".into() }
+    }
+
+    fn added(instances: &str) -> Event {
+        Event::Added { instances: set(instances) }
+    }
+
+    fn kill_asked(instances: &str) -> Event {
+        Event::KillAsked { instances: set(instances), message: "by ada".into() }
+    }
+
+    fn effects(job: &Job) -> String {
+        let words = |effect: &Effect| match effect {
+            Effect::Ensure(Wanted { instances, config, generation }) => {
+                format!("ensure {instances} of config {} since {generation}", config.0)
+            }
+            Effect::Kill { instances, message } => format!("kill {instances} {message}"),
+        };
+        job.effects().iter().map(words).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Plays `script` to a new job and prints what it asks for after each step.
+    fn story(script: &[Event]) -> String {
+        let mut job = Job::unborn(JobKey::new("www", "devel", "web"));
+        let mut out = String::new();
+        for event in script {
+            let (state, name) = (job.name(), event.name());
+            match job.step(Timestamp(7), event) {
+                Ok(next) => {
+                    out += &format!("{state} --{name}--> {} [{}]\n", next.name(), effects(&next));
+                    job = next;
+                }
+                Err(_) => out += &format!("{state} --{name}--> rejected\n"),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn the_whole_table() {
+        let unborn = Job::unborn(JobKey::new("www", "devel", "web"));
+        let wanted = unborn.step(Timestamp(0), &created("0-2")).unwrap();
+        let unwanted = wanted.step(Timestamp(0), &kill_asked("0-2")).unwrap();
+        let events =
+            [created("0"), created(""), added("3"), added(""), kill_asked("0"), kill_asked("9")];
+        let mut table = String::new();
+        for state in [unborn, wanted, unwanted] {
+            let row = events
+                .each_ref()
+                .map(|event| state.step(Timestamp(0), event).map_or("-", |next| next.name()));
+            table += &format!("{:9}{}\n", state.name(), row.join(" "));
+        }
+        assert_eq!(
+            table,
+            "\
+unborn   wanted - - - - -
+wanted   wanted - wanted - wanted -
+unwanted wanted - wanted - unwanted -
+"
+        );
+    }
+
+    #[test]
+    fn instances_come_and_go_and_come_again() {
+        assert_eq!(
+            story(&[
+                created("0-3"),
+                kill_asked("1-2"),
+                added("2,4"),
+                kill_asked("0-9"),
+                kill_asked("9"),
+                created("0-1"),
+            ]),
+            "\
+unborn --created--> wanted [ensure 0-3 of config 1 since 1]
+wanted --kill asked--> wanted [ensure 0,3 of config 1 since 1, kill 1-2 by ada]
+wanted --added--> wanted [ensure 0,3 of config 1 since 1, ensure 2,4 of config 1 since 2, kill 1 by ada]
+wanted --kill asked--> unwanted [kill 0-4 by ada]
+unwanted --kill asked--> rejected
+unwanted --created--> wanted [ensure 0-1 of config 2 since 3, kill 2-4 by ada]
+"
+        );
+    }
+
+    #[test]
+    fn a_configuration_is_written_once_with_the_step_that_brought_it() {
+        let job = Job::unborn(JobKey::new("www", "devel", "web"));
+        let job = job.step(Timestamp(7), &created("0-3")).unwrap();
+        assert_eq!((job.created_at, job.by.as_str()), (Timestamp(7), "ada"));
+        let keys =
+            |job: &Job| job.changes(None).iter().map(|it| it.key.to_string()).collect::<Vec<_>>();
+        assert_eq!(keys(&job), ["config/www/devel/web/0000000001", "job/www/devel/web"]);
+        let Some(Record::Job(kept)) = &job.changes(None)[1].record else { panic!("{job:?}") };
+        assert_eq!(keys(kept), ["job/www/devel/web"]);
+        let more = job.step(Timestamp(8), &added("4")).unwrap();
+        assert_eq!(keys(&more), ["job/www/devel/web"]);
+        assert_eq!(more.all_wanted(), set("0-4"));
+    }
+}
