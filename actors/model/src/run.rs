@@ -302,8 +302,7 @@ impl Verdict {
         match self {
             Self::Success => "Task finished.".to_owned(),
             Self::Failed => "Task failed.".to_owned(),
-            Self::Killed { message } => message.clone(),
-            Self::Unprepared { why } => format!("Failed to initialize sandbox: {why}"),
+            Self::Killed { message: why } | Self::Unprepared { why } => why.clone(),
         }
     }
 }

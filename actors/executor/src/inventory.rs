@@ -1,0 +1,66 @@
+//! What this host has, as far as the scheduler has not settled it.
+
+use std::collections::BTreeMap;
+
+use airglow_model::{
+    ids::{Attempt, TaskId, TaskKey},
+    wire::{Inventoried, Launch, RunState},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    tasks: BTreeMap<TaskId, Inventoried>,
+    /// The newest attempt at each instance that was ever here in this life of the agent.
+    newest: BTreeMap<TaskKey, Attempt>,
+}
+
+/// What becomes of an order to launch something.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Admission {
+    New,
+    /// It is here already: orders are repeated.
+    Known,
+    /// A later attempt at the same instance is here, so the order has been on its way for long.
+    Stale,
+}
+
+impl Inventory {
+    pub(crate) fn add(&mut self, launch: &Launch, state: RunState) {
+        let Launch { task, attempt, task_id, .. } = launch;
+        let entry =
+            Inventoried { task: task.clone(), attempt: *attempt, task_id: task_id.clone(), state };
+        self.tasks.insert(task_id.clone(), entry);
+        let newest = self.newest.entry(task.clone()).or_insert(*attempt);
+        *newest = (*newest).max(*attempt);
+    }
+
+    pub(crate) fn admit(&mut self, launch: &Launch) -> Admission {
+        let newest = self.newest.get(&launch.task);
+        if self.tasks.contains_key(&launch.task_id) {
+            Admission::Known
+        } else if newest.is_some_and(|it| launch.attempt < *it) {
+            Admission::Stale
+        } else {
+            self.add(launch, RunState::Starting);
+            Admission::New
+        }
+    }
+
+    pub(crate) fn get(&self, id: &TaskId) -> Option<&Inventoried> {
+        self.tasks.get(id)
+    }
+
+    pub(crate) fn set(&mut self, id: &TaskId, state: RunState) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.state = state;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: &TaskId) {
+        self.tasks.remove(id);
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Inventoried> {
+        self.tasks.values()
+    }
+}

@@ -1,0 +1,401 @@
+//! What this host and its scheduler say to each other, and the list of what is here.
+//!
+//! One link at a time, made again whenever it ends. Nothing depends on it: tasks run on without.
+//! Reports are said again on every new link until they are acknowledged, and the inventory, which
+//! comes first, lets the scheduler find out by itself what else there is to correct.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use actix::{WeakAddr, prelude::*};
+use airglow_kit::{
+    Fate, GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
+    identity::Identity,
+    link::{self, HEARTBEAT, Sender},
+    now,
+};
+use airglow_model::{
+    ids::TaskId,
+    restart::Intensity,
+    run::{Event, Run},
+    wire::{
+        Answer, Hello, Inventoried, Launch, PROTOCOL, ProcessView, Question, RunState, Status,
+        ToExecutor, ToScheduler,
+    },
+};
+
+use crate::{
+    Host, Known,
+    folder::{TaskFolder, Tasks, log_within_sandbox},
+    inventory::{Admission, Inventory},
+    journal,
+    outbox::Reports,
+    reading,
+    runner::{Dismissed, Happened, Runner, ShowAgain},
+};
+
+pub(crate) struct Uplink {
+    known: Arc<Known>,
+    runners: Addr<Supervisor<Runner, TaskId>>,
+    inventory: Inventory,
+    reports: Reports,
+    /// What has been reported since we started.
+    told: BTreeMap<TaskId, RunState>,
+    link: Option<Sender<ToScheduler>>,
+    is_closing: bool,
+    _lifeline: Lifeline<Incarnation>,
+}
+
+/// How a task is.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) task_id: TaskId,
+    pub(crate) state: RunState,
+    pub(crate) message: String,
+}
+
+/// How the processes of a task are, for whoever looks.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Show {
+    pub(crate) task_id: TaskId,
+    pub(crate) processes: Vec<ProcessView>,
+}
+
+/// Take no more tasks, and end those that are here. Says how many are not over yet.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Close {
+    pub(crate) within: Duration,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+enum Line {
+    Connected(Sender<ToScheduler>),
+    Heard(ToExecutor),
+    Disconnected,
+}
+
+const RUNNER_CRASHES: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
+
+const INVENTORY_EVERY: Duration = Duration::from_secs(180);
+
+/// How many tasks whose end is settled are kept to be looked at.
+const SETTLED_MAX: usize = 200;
+
+impl Uplink {
+    /// Adopts what is on disk.
+    pub(crate) fn start(fate: &Fate, known: Arc<Known>) -> io::Result<Addr<Self>> {
+        let inventory = take_stock(&known.tasks)?;
+        let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
+        let lifeline = fate.lifeline();
+        Ok(Self::create(move |ctx| {
+            let host = Arc::new(Host { known: known.clone(), uplink: ctx.address().downgrade() });
+            let gave_up = ctx.address().recipient();
+            let begin =
+                move |lifeline, id: &TaskId| Runner::start(lifeline, host.clone(), id);
+            let runners = Supervisor::new(RUNNER_CRASHES, gave_up, begin).start();
+            Self {
+                known,
+                runners,
+                inventory,
+                reports,
+                told: BTreeMap::new(),
+                link: None,
+                is_closing: false,
+                _lifeline: lifeline,
+            }
+        }))
+    }
+
+    /// If it cannot be said now, whatever matters of it will be when there is a link again.
+    fn say(&mut self, message: &ToScheduler) {
+        if let Some(link) = &self.link
+            && let Err(error) = link.send(message)
+        {
+            tracing::warn!(%error, "lost the scheduler");
+            self.link = None;
+        }
+    }
+
+    fn greet(&mut self) {
+        let hello = Hello {
+            host: self.known.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            attributes: self.known.attributes.clone(),
+            capacity: self.known.capacity.clone(),
+        };
+        self.say(&ToScheduler::Hello(hello));
+        self.say_inventory();
+        let pending: Vec<_> = self.reports.pending().collect();
+        for status in pending {
+            self.say(&ToScheduler::Status(status));
+        }
+        for task in self.inventory.all() {
+            self.runners.do_send(To(task.task_id.clone(), ShowAgain));
+        }
+    }
+
+    fn say_inventory(&mut self) {
+        let tasks: Vec<Inventoried> = self.inventory.all().cloned().collect();
+        self.say(&ToScheduler::Inventory { tasks });
+    }
+
+    fn hear(&mut self, message: ToExecutor, ctx: &mut Context<Self>) {
+        match message {
+            ToExecutor::Welcome { cluster, protocol } => {
+                tracing::info!(cluster, protocol, "connected to a scheduler");
+            }
+            ToExecutor::Ack { seq } => self.acknowledged(seq, ctx),
+            ToExecutor::Launch(launch) => self.launch(*launch, ctx),
+            ToExecutor::Kill { task_id, reason } => self.kill(task_id, &reason),
+            ToExecutor::Ask { request, question } => self.ask(request, question, ctx),
+            ToExecutor::Pong => {}
+        }
+    }
+
+    fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
+        let Some(folder) = self.known.tasks.task(&launch.task_id).filter(|_| !self.is_closing)
+        else {
+            return tracing::warn!(task = %launch.task_id, "not launched");
+        };
+        if folder.settled_at().is_some() {
+            return tracing::debug!(task = %launch.task_id, "has long been over");
+        }
+        match self.inventory.admit(&launch) {
+            Admission::New => {}
+            Admission::Known => return tracing::debug!(task = %launch.task_id, "is here"),
+            Admission::Stale => return tracing::debug!(task = %launch.task_id, "is out of date"),
+        }
+        let id = launch.task_id.clone();
+        let made = self.known.workers.run(move || folder.make(&launch));
+        ctx.spawn(made.into_actor(self).map(move |made, this, _| match made {
+            Ok(()) => this.runners.do_send(Wake(id)),
+            Err(error) => {
+                let message = format!("Failed to initialize sandbox: {error}");
+                this.report(&id, RunState::Failed, message);
+            }
+        }));
+    }
+
+    fn kill(&self, task_id: TaskId, reason: &str) {
+        tracing::info!(task = %task_id, reason, "is to be killed");
+        if self.inventory.get(&task_id).is_none() {
+            return;
+        }
+        let message = "Instructed to kill task.".to_owned();
+        let asked = Event::KillAsked { message, within_ms: None };
+        self.runners.do_send(To(task_id, Happened(asked)));
+    }
+
+    fn report(&mut self, id: &TaskId, state: RunState, message: String) {
+        let Some(task) = self.inventory.get(id).cloned() else { return };
+        if self.told.insert(id.clone(), state) == Some(state) {
+            return;
+        }
+        self.inventory.set(id, state);
+        let Inventoried { task, attempt, task_id, .. } = task;
+        let status = Status { seq: 0, task, attempt, task_id, state, message, at: now() };
+        let status = self.reports.push(status);
+        self.say(&ToScheduler::Status(status));
+    }
+
+    /// The scheduler will not forget the ends of these any more, so we may.
+    fn acknowledged(&mut self, seq: u64, ctx: &mut Context<Self>) {
+        let arrived = self.reports.acknowledge(seq);
+        let over: Vec<_> = arrived
+            .into_iter()
+            .filter(|it| it.state.is_terminal() && self.inventory.get(&it.task_id).is_some())
+            .map(|it| it.task_id)
+            .collect();
+        if over.is_empty() {
+            return;
+        }
+        for id in &over {
+            self.inventory.remove(id);
+            self.told.remove(id);
+            self.runners.do_send(To(id.clone(), Dismissed));
+        }
+        let tasks = self.known.tasks.clone();
+        let settled = self.known.workers.run(move || settle(&tasks, &over));
+        ctx.spawn(settled.into_actor(self).map(|settled, _, _| {
+            if let Err(error) = settled {
+                tracing::error!(%error, "cannot tidy up");
+            }
+        }));
+    }
+
+    fn ask(&self, request: u64, question: Question, ctx: &mut Context<Self>) {
+        let tasks = self.known.tasks.clone();
+        let answered = self.known.workers.run(move || answer(&tasks, &question));
+        ctx.spawn(answered.into_actor(self).map(move |answer, this, _| {
+            this.say(&ToScheduler::Answer { request, answer });
+        }));
+    }
+}
+
+impl Actor for Uplink {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        for task in self.inventory.all() {
+            self.runners.do_send(Wake(task.task_id.clone()));
+        }
+        ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
+        ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
+        let known = self.known.clone();
+        let line = ctx.address().downgrade();
+        ctx.spawn(
+            async move { stay_connected(&known.schedulers, &known.identity, &line).await }
+                .into_actor(self),
+        );
+    }
+}
+
+impl Handler<Line> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, line: Line, ctx: &mut Self::Context) {
+        match line {
+            Line::Connected(link) => {
+                self.link = Some(link);
+                self.greet();
+            }
+            Line::Heard(message) => self.hear(message, ctx),
+            Line::Disconnected => self.link = None,
+        }
+    }
+}
+
+impl Handler<Report> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, Report { task_id, state, message }: Report, _: &mut Self::Context) {
+        self.report(&task_id, state, message);
+    }
+}
+
+impl Handler<Show> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, Show { task_id, processes }: Show, _: &mut Self::Context) {
+        self.say(&ToScheduler::Processes { task_id, processes });
+    }
+}
+
+impl Handler<Close> for Uplink {
+    type Result = usize;
+
+    fn handle(&mut self, Close { within }: Close, _: &mut Self::Context) -> usize {
+        let alive = self.inventory.all().filter(|it| !it.state.is_terminal());
+        let alive: Vec<_> = alive.map(|it| it.task_id.clone()).collect();
+        if !std::mem::replace(&mut self.is_closing, true) {
+            let within_ms = Some(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+            for id in &alive {
+                let message = "Told to shut down executor.".to_owned();
+                let asked = Event::KillAsked { message, within_ms };
+                self.runners.do_send(To(id.clone(), Happened(asked)));
+            }
+        }
+        alive.len()
+    }
+}
+
+/// Nobody looks after this task any more, so it must not go on.
+impl Handler<GaveUp<TaskId>> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<TaskId>, _: &mut Self::Context) {
+        if let Some(folder) = self.known.tasks.task(&on) {
+            folder.end_by_force();
+        }
+        self.report(&on, RunState::Lost, format!("Its runner keeps crashing: {last_words}"));
+    }
+}
+
+/// What was here when the agent ended.
+fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
+    let mut inventory = Inventory::default();
+    for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
+        match folder.launch() {
+            Ok(Some(launch)) => {
+                let state = read_back(folder, &launch).map_or(RunState::Lost, |it| it.state());
+                inventory.add(&launch, state);
+            }
+            // Nothing was ever done with it.
+            Ok(None) => folder.remove()?,
+            Err(error) => tracing::error!(?folder, %error, "cannot be read"),
+        }
+    }
+    Ok(inventory)
+}
+
+fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
+    let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
+    journal::read(&folder.journal(), run)
+}
+
+fn answer(tasks: &Tasks, question: &Question) -> Answer {
+    let (Question::Processes { task_id }
+    | Question::Log { task_id, .. }
+    | Question::File { task_id, .. }) = question;
+    let Some((folder, launch)) = tasks.launched(task_id).ok().flatten() else {
+        return Answer::NotFound { what: task_id.to_string() };
+    };
+    match question {
+        Question::Processes { .. } => match read_back(&folder, &launch) {
+            Ok(run) => Answer::Processes { processes: run.views() },
+            Err(error) => Answer::Failed { why: error.to_string() },
+        },
+        Question::Log { process, run, stream, offset, length, .. } => {
+            let path = log_within_sandbox(process, *run, *stream);
+            reading::piece(&folder.sandbox(), &path, *offset, *length)
+        }
+        Question::File { path, offset, length, .. } => {
+            reading::file(&folder.sandbox(), Path::new(path), *offset, *length)
+        }
+    }
+}
+
+/// Marks what is over, and makes room for it by forgetting what has been over for longest.
+fn settle(tasks: &Tasks, over: &[TaskId]) -> io::Result<()> {
+    for folder in over.iter().filter_map(|id| tasks.task(id)) {
+        folder.settle()?;
+    }
+    let mut settled: Vec<_> =
+        tasks.all()?.into_iter().filter_map(|it| Some((it.settled_at()?, it))).collect();
+    settled.sort_by_key(|(at, _)| *at);
+    settled.truncate(settled.len().saturating_sub(SETTLED_MAX));
+    settled.iter().try_for_each(|(_, folder)| folder.remove())
+}
+
+/// One scheduler after the other, until the actor is gone.
+async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: &WeakAddr<Uplink>) {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(5);
+    let mut wait = FIRST;
+    for addr in schedulers.iter().cycle() {
+        match link::dial(*addr, identity).await {
+            Ok(link) => {
+                wait = FIRST;
+                let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
+                let Some(uplink) = uplink.upgrade() else { return };
+                uplink.do_send(Line::Connected(sender));
+                let end = loop {
+                    match receiver.next().await {
+                        Ok(Some(message)) => uplink.do_send(Line::Heard(message)),
+                        Ok(None) => break "the scheduler closed it".to_owned(),
+                        Err(error) => break error.to_string(),
+                    }
+                };
+                tracing::warn!(%addr, end, "the link to the scheduler has ended");
+                uplink.do_send(Line::Disconnected);
+            }
+            Err(error) => tracing::debug!(%addr, %error, "cannot reach the scheduler"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST);
+    }
+}
