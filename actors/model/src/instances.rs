@@ -47,6 +47,10 @@ impl InstanceSet {
         self.ranges.iter().flat_map(|&(first, last)| first..=last)
     }
 
+    pub fn into_each(self) -> impl Iterator<Item = u32> + Send + 'static {
+        self.ranges.into_iter().flat_map(|(first, last)| first..=last)
+    }
+
     pub fn last(&self) -> Option<u32> {
         self.ranges.last().map(|&(_, last)| last)
     }

@@ -1,8 +1,18 @@
 //! The scheduler as others see it.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+};
 
-use airglow_kit::identity::{Authority, IdentityError};
+use actix::System;
+use airglow_kit::{
+    identity::{Authority, IdentityError, Role},
+    link::Listener,
+};
 use airglow_model::{
     config,
     ids::{HostId, JobKey, TaskId, TaskKey},
@@ -11,9 +21,19 @@ use airglow_model::{
     task::Run,
     wire::{Answer, Question},
 };
-use airglow_store::{Feed, OpenError, ReadModel, StoreError};
+use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
+use tokio::sync::{oneshot, watch};
 
-use crate::{Refusal, Unanswered};
+use crate::{
+    Refusal, Unanswered,
+    admission::{Request, Wish},
+    hosts::Ask,
+    lines::Lines,
+    root::{self, Soil},
+};
+
+/// The folder of the cluster's authority, in the data folder.
+const AUTHORITY: &str = "authority";
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,48 +67,118 @@ pub enum StartError {
 #[error("{0}")]
 pub struct Failure(pub String);
 
-/// Clones are the same scheduler. It has threads of its own and may be used from any runtime.
+/// Clones are the same scheduler. It has threads of its own and may be used from any runtime; it
+/// ends with its last clone.
 #[derive(Clone)]
-pub struct Scheduler {}
+pub struct Scheduler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    view: ReadModel,
+    feed: Feed,
+    limits: Limits,
+    mesh: SocketAddr,
+    authority: Arc<Authority>,
+    lines: Lines,
+    store: Mutex<Option<Store>>,
+    running: Mutex<Option<Running>>,
+    failed: watch::Receiver<Option<Failure>>,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
 
 impl Scheduler {
     /// Comes back when agents can connect and requests be made.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let _ = config;
-        unimplemented!()
+        let Config { data, cluster, mesh, limits } = config;
+        fs::create_dir_all(&data)
+            .map_err(|source| StartError::Data { path: data.clone(), source })?;
+        let store = Store::open(&data.join(FILE))?;
+        let view = ReadModel::load(&store)?;
+        let feed = Feed::new(store.seq()?);
+        let authority = Arc::new(Authority::open_or_create(&data.join(AUTHORITY), &cluster)?);
+        let identity = authority.issue(Role::Scheduler, &cluster)?;
+
+        let (failing, store_failed) = oneshot::channel();
+        let scribe = Scribe::start(store.clone(), view.clone(), feed.clone(), failing);
+        let lines = Lines::default();
+        let soil = Soil {
+            cluster,
+            instances_max: limits.tasks_per_job_max,
+            view: view.clone(),
+            scribe,
+            lines: lines.clone(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (fail, failed) = watch::channel(None);
+        let (ready, is_ready) = mpsc::channel();
+        let certifies = authority.clone();
+        let work = async move {
+            let listener = match Listener::bind(mesh, &identity, certifies).await {
+                Ok(listener) => listener,
+                Err(source) => return ready.send(Err(source)).unwrap_or_default(),
+            };
+            let addr = listener.local_addr();
+            let ready = move || ready.send(Ok(addr)).unwrap_or_default();
+            let failure = root::run(soil, listener, store_failed, stopped, ready).await;
+            if let Some(failure) = failure {
+                tracing::error!(%failure, "the scheduler cannot go on");
+                fail.send_replace(Some(failure));
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("scheduler".into())
+            .spawn(|| System::new().block_on(work))
+            .map_err(StartError::Thread)?;
+        let listening = is_ready.recv().expect("it says whether it could start");
+        let mesh = listening.map_err(|source| StartError::Listen { addr: mesh, source })?;
+        let running = Mutex::new(Some(Running { stop, thread }));
+        let store = Mutex::new(Some(store));
+        let inner = Inner { view, feed, limits, mesh, authority, lines, store, running, failed };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Ends it, without a word to the agents. Blocks until its threads have ended and the database
     /// is closed, other clones or not; they answer [`Refusal::NotNow`] from then on.
     pub fn stop(&self) {
-        unimplemented!()
+        self.inner.stop();
     }
 
     /// Waits until the scheduler cannot go on, maybe for ever.
     pub async fn failed(&self) -> Failure {
-        unimplemented!()
+        let mut failed = self.inner.failed.clone();
+        let failure = failed.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        match failure {
+            Some(failure) => failure,
+            // It has stopped, and that is no failure.
+            None => std::future::pending().await,
+        }
     }
 
     pub fn view(&self) -> &ReadModel {
-        unimplemented!()
+        &self.inner.view
     }
 
     pub fn feed(&self) -> &Feed {
-        unimplemented!()
+        &self.inner.feed
     }
 
     pub fn limits(&self) -> &Limits {
-        unimplemented!()
+        &self.inner.limits
     }
 
     /// Where agents connect.
     pub fn mesh_addr(&self) -> SocketAddr {
-        unimplemented!()
+        self.inner.mesh
     }
 
     /// Who may be part of this cluster: it issues identities and has the join token.
     pub fn authority(&self) -> &Authority {
-        unimplemented!()
+        &self.inner.authority
     }
 
     /// The newest `limit` ended runs of a job, or of one instance of it, newest first.
@@ -98,26 +188,24 @@ impl Scheduler {
         instance: Option<u32>,
         limit: usize,
     ) -> Result<Vec<(TaskKey, Run)>, StoreError> {
-        let _ = (job, instance, limit);
-        unimplemented!()
+        self.inner.store().map_or(Ok(Vec::new()), |it| it.history(job, instance, limit))
     }
 
     /// An ended run.
     pub fn run(&self, id: &TaskId) -> Result<Option<(TaskKey, Run)>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        self.inner.store().map_or(Ok(None), |it| it.run(id))
     }
 
     /// Makes the job, which must not be active.
     pub async fn create(&self, job: config::Job, by: &str) -> Result<(), Refusal> {
-        let _ = (job, by);
-        unimplemented!()
+        let config::Job { key, config, instances, .. } = job;
+        let wish = Wish::Create { config: Arc::new(config), instances, by: by.to_owned() };
+        self.wish(&key, wish).await.map(drop)
     }
 
     /// `count` more instances of the job's newest configuration. Which ones.
     pub async fn add(&self, job: &JobKey, count: u32) -> Result<InstanceSet, Refusal> {
-        let _ = (job, count);
-        unimplemented!()
+        self.wish(job, Wish::Add { count }).await
     }
 
     /// Ends these instances, or all. Which ones were active: it is decided, not done yet.
@@ -127,8 +215,7 @@ impl Scheduler {
         instances: Option<InstanceSet>,
         message: &str,
     ) -> Result<InstanceSet, Refusal> {
-        let _ = (job, instances, message);
-        unimplemented!()
+        self.wish(job, Wish::Kill { instances, message: message.to_owned() }).await
     }
 
     /// Ends the current runs of these instances, or of all; new ones take their place.
@@ -138,12 +225,45 @@ impl Scheduler {
         instances: Option<InstanceSet>,
         message: &str,
     ) -> Result<InstanceSet, Refusal> {
-        let _ = (job, instances, message);
-        unimplemented!()
+        self.wish(job, Wish::Restart { instances, message: message.to_owned() }).await
     }
 
     pub async fn ask(&self, host: &HostId, question: Question) -> Result<Answer, Unanswered> {
-        let _ = (host, question);
-        unimplemented!()
+        let not_connected = || Unanswered::NotConnected(host.clone());
+        let entities = self.inner.lines.entities().ok_or_else(not_connected)?;
+        let (reply, answer) = oneshot::channel();
+        entities.switchboard.do_send(Ask { host: host.clone(), question, reply });
+        answer.await.unwrap_or_else(|_| Err(Unanswered::Ended(host.clone())))
+    }
+
+    async fn wish(&self, job: &JobKey, wish: Wish) -> Result<InstanceSet, Refusal> {
+        let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
+        let entities = self.inner.lines.entities().ok_or_else(not_now)?;
+        let (reply, answer) = oneshot::channel();
+        entities.admission.do_send(Request { job: job.clone(), wish, reply });
+        answer.await.unwrap_or_else(|_| Err(not_now()))
+    }
+}
+
+impl Inner {
+    fn store(&self) -> Option<Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stop, thread }) = running else { return };
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // It may have ended by itself.
+        stop.send(()).ok();
+        if thread.join().is_err() {
+            tracing::error!("the scheduler's thread panicked");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

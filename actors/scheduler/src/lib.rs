@@ -1,7 +1,28 @@
-//! The actors that decide.
+//! The actors that decide. Each job, task instance and host is an [`entity`] around a machine from
+//! `airglow-model`: it steps, commits, and only then acts.
+//!
+//! ```text
+//!   Scheduler ──► admission ──► job ──► its tasks ──► matchmaker ──► its tasks ──► switchboard
+//!   (handle)      one wish at   which   PENDING       who goes        ASSIGNED      the host's
+//!                 a time a job  exist                 where                         session
+//!                                          ▲                                           │
+//!                                          └────── reports, acknowledged when committed ┘
+//! ```
+//! Nobody waits for anybody's answer, except for the disk's. What is said may be lost with whoever
+//! was to hear it; every actor asks again, from its record, when it wakes up.
 
+mod admission;
+mod entity;
 mod handle;
+mod host;
+mod hosts;
+mod job;
+mod lines;
+mod matchmaker;
+mod messages;
 mod refusal;
+mod root;
+mod task;
 
 pub use airglow_kit::{identity::Authority, now};
 pub use airglow_store::{Feed, News, ReadModel, StoreError, What};

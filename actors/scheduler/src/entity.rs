@@ -1,0 +1,164 @@
+//! The one shell around every state machine: step, commit, and only then act.
+//!
+//! Every accepted step asks again for *all* effects of the state that it leads to, and so does
+//! waking up. Asking only for what the last state did not ask for would be fewer words, but some
+//! steps exist in order to ask again (a kill that shows no result), and effects are idempotent
+//! anyway. A role whose effects are large says itself what is no news to those who were told.
+//!
+//! What an entity was told and had not committed when it crashed is lost with its mailbox. Nobody
+//! resends on a guess: hosts repeat their reports, the matchmaker is asked for a place again, and
+//! what another entity wants of this one is in that one's record, where a waking entity looks
+//! ([`Role::overheard`]).
+
+use std::{fmt, rc::Rc};
+
+use actix::prelude::*;
+use airglow_kit::{Key, Lifeline, now};
+use airglow_model::{machine::Machine, view::View};
+use airglow_store::{Gone, ReadModel, Scribe};
+
+use crate::messages::{Happened, Receipt, Registered, Settled};
+
+/// What a machine's effects mean in terms of other actors.
+pub(crate) trait Role: Machine {
+    type Key: Key + fmt::Display;
+    type Links: 'static;
+
+    /// Before there is a record of it.
+    fn unborn(key: Self::Key) -> Self;
+
+    /// By its record.
+    fn recall(view: &View, key: &Self::Key) -> Option<Self>;
+
+    /// What others' records say should happen to this one, and it may not have heard.
+    fn overheard(&self, view: &View) -> Option<Self::Event> {
+        let _ = view;
+        None
+    }
+
+    /// Asks others for what this state needs. `before` is the state that has asked already; there
+    /// is none when the entity has just woken up, and then everything is news.
+    fn act(&self, before: Option<&Self>, links: &Self::Links);
+}
+
+pub(crate) struct Entity<M: Role> {
+    key: M::Key,
+    state: M,
+    shared: Rc<Shared<M>>,
+    alarm: Option<SpawnHandle>,
+    _lifeline: Lifeline<M::Key>,
+}
+
+/// What all entities of a kind have in common.
+pub(crate) struct Shared<M: Role> {
+    pub(crate) view: ReadModel,
+    pub(crate) scribe: Scribe,
+    pub(crate) links: M::Links,
+}
+
+/// The deadline that was set has come, by the timer.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Alarm;
+
+impl<M: Role> Entity<M> {
+    pub(crate) fn start(
+        lifeline: Lifeline<M::Key>,
+        key: &M::Key,
+        shared: Rc<Shared<M>>,
+    ) -> Addr<Self> {
+        let (key, state) = (key.clone(), M::unborn(key.clone()));
+        let entity = Self { key, state, shared, alarm: None, _lifeline: lifeline };
+        Actor::start(entity)
+    }
+
+    fn hear(&mut self, event: &M::Event, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
+        let next = match self.state.step(now(), event) {
+            Ok(next) => next,
+            Err(rejected) => {
+                tracing::debug!(key = %self.key, %rejected, "ignored");
+                if let Some(receipt) = receipt {
+                    receipt.settle(Settled::Rejected(rejected));
+                }
+                return;
+            }
+        };
+        let commit = self.shared.scribe.commit(next.changes(Some(&self.state)));
+        // `wait` holds the mailbox: nothing is heard, and nothing is said, until this is on disk.
+        ctx.wait(commit.into_actor(self).map(|committed, this, ctx| match committed {
+            Ok(_) => {
+                let before = std::mem::replace(&mut this.state, next);
+                if let Some(receipt) = receipt {
+                    receipt.settle(Settled::Committed);
+                }
+                this.enter(Some(&before), ctx);
+            }
+            // The process is about to end; the next one will know whether this was written.
+            Err(Gone) => ctx.stop(),
+        }));
+    }
+
+    fn enter(&mut self, before: Option<&M>, ctx: &mut Context<Self>) {
+        self.state.act(before, &self.shared.links);
+        self.set_alarm(ctx);
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(alarm) = self.alarm.take() {
+            ctx.cancel_future(alarm);
+        }
+        let deadline = self.state.deadline();
+        self.alarm = deadline.map(|(at, _)| ctx.notify_later(Alarm, at.since(now())));
+    }
+}
+
+impl<M: Role> Actor for Entity<M> {
+    type Context = Context<Self>;
+
+    /// What was in memory is gone; the view, which has all that was ever committed, says who we
+    /// are. Waking up in a state and entering it are the same thing.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (record, overheard) = self.shared.view.read(|view| {
+            let record = M::recall(view, &self.key);
+            let overheard = record.as_ref().unwrap_or(&self.state).overheard(view);
+            (record, overheard)
+        });
+        if let Some(record) = record {
+            self.state = record;
+        }
+        self.enter(None, ctx);
+        if let Some(event) = overheard {
+            self.hear(&event, None, ctx);
+        }
+    }
+}
+
+impl<M: Role> Handler<Happened<M::Event>> for Entity<M> {
+    type Result = ();
+
+    fn handle(&mut self, Happened(event): Happened<M::Event>, ctx: &mut Self::Context) {
+        self.hear(&event, None, ctx);
+    }
+}
+
+impl<M: Role> Handler<Registered<M::Event>> for Entity<M> {
+    type Result = ();
+
+    fn handle(&mut self, mail: Registered<M::Event>, ctx: &mut Self::Context) {
+        self.hear(&mail.event, Some(mail.receipt), ctx);
+    }
+}
+
+impl<M: Role> Handler<Alarm> for Entity<M> {
+    type Result = ();
+
+    /// Timers wake us to look at the clock; the clock decides.
+    fn handle(&mut self, Alarm: Alarm, ctx: &mut Self::Context) {
+        self.alarm = None;
+        match self.state.deadline() {
+            Some((at, event)) if at <= now() => self.hear(&event, None, ctx),
+            Some(_) => self.set_alarm(ctx),
+            None => {}
+        }
+    }
+}

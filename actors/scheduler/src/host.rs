@@ -1,0 +1,60 @@
+//! What a host's effects mean here: words to the matchmaker, and to what runs there.
+
+use actix::prelude::*;
+use airglow_kit::{Supervisor, ToEach};
+use airglow_model::{
+    host::{Effect, Host},
+    ids::{HostId, TaskKey},
+    machine::Machine,
+    task::Event,
+    view::View,
+};
+use airglow_store::ReadModel;
+
+use crate::{
+    entity::{Entity, Role},
+    matchmaker::{Look, Matchmaker},
+    messages::Happened,
+    task::Tasks,
+};
+
+pub(crate) type Hosts = Supervisor<Entity<Host>, HostId>;
+
+pub(crate) struct Links {
+    pub(crate) view: ReadModel,
+    pub(crate) tasks: Addr<Tasks>,
+    pub(crate) matchmaker: Addr<Matchmaker>,
+}
+
+impl Role for Host {
+    type Key = HostId;
+    type Links = Links;
+
+    fn unborn(key: HostId) -> Self {
+        Self::unknown(key)
+    }
+
+    fn recall(view: &View, key: &HostId) -> Option<Self> {
+        view.hosts.get(key).map(|it| it.host.clone())
+    }
+
+    fn act(&self, _: Option<&Self>, links: &Links) {
+        for effect in self.effects() {
+            match effect {
+                // It takes hosts from the view; this is to say that one has changed.
+                Effect::Offer | Effect::Rescind => links.matchmaker.do_send(Look),
+                Effect::Partition => {
+                    let there = |view: &View| {
+                        view.hosts.get(&self.id).map(|it| it.tasks.clone()).unwrap_or_default()
+                    };
+                    let tasks: std::collections::BTreeSet<TaskKey> = links.view.read(there);
+                    links.tasks.do_send(ToEach {
+                        keys: Box::new(tasks.into_iter()),
+                        message: Happened(Event::HostUnreachable { host: self.id.clone() }),
+                        wakes: Box::new(|_| true),
+                    });
+                }
+            }
+        }
+    }
+}

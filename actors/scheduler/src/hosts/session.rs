@@ -1,0 +1,368 @@
+//! One host's connection, from its greeting to its end.
+
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use airglow_kit::{
+    Incarnation, Lifeline, To,
+    identity::Role,
+    link::{Link, LinkError, Peer, Receiver, Sender, Unsent},
+    now,
+};
+use airglow_model::{
+    ids::{HostId, TaskId},
+    machine::Timestamp,
+    reconcile::{self, Correction},
+    task::{Effect, Event, Task},
+    view::Note,
+    wire::{
+        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, Status, ToExecutor,
+        ToScheduler,
+    },
+};
+use airglow_store::{ReadModel, Scribe};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Order, PlugIn, Switchboard, Unplugged,
+    acks::{Acks, Arrival},
+    order,
+};
+use crate::{
+    Unanswered,
+    messages::{Happened, Receipt, Registered, Settled},
+    task::Tasks,
+};
+
+/// Gives every connection a session.
+pub(crate) struct Sessions {
+    exchange: Rc<Exchange>,
+    _lifeline: Lifeline<Incarnation>,
+}
+
+/// What sessions need of the rest.
+pub(crate) struct Exchange {
+    pub(crate) cluster: String,
+    pub(crate) view: ReadModel,
+    pub(crate) scribe: Scribe,
+    pub(crate) tasks: Addr<Tasks>,
+    pub(crate) switchboard: Addr<Switchboard>,
+}
+
+/// Somebody with a certificate is at the door.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived(pub(crate) Peer, pub(crate) Link);
+
+impl Sessions {
+    pub(crate) fn new(exchange: Exchange, lifeline: Lifeline<Incarnation>) -> Self {
+        Self { exchange: Rc::new(exchange), _lifeline: lifeline }
+    }
+}
+
+impl Actor for Sessions {
+    type Context = Context<Self>;
+}
+
+impl Handler<Arrived> for Sessions {
+    type Result = ();
+
+    /// A task of its own: a session that panics ends a connection, and the host makes another.
+    fn handle(&mut self, Arrived(peer, link): Arrived, _: &mut Self::Context) {
+        let exchange = self.exchange.clone();
+        actix_rt::spawn(async move {
+            let name = peer.name.clone();
+            match serve(exchange, peer, link).await {
+                Ok(()) => tracing::info!(host = name, "disconnected"),
+                Err(why) => tracing::warn!(host = name, error = %why, "disconnected"),
+            }
+        });
+    }
+}
+
+/// How long a host may think about a question.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What changes often is shown this often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A report that an entity lost in a crash is told again after so many ticks: it may need a moment.
+const TICKS_TO_RETELL: u32 = 5;
+
+/// That a host is still there is news so often at most.
+const HEARD_EVERY: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
+    #[error("it says that it is {0}, and its certificate says otherwise")]
+    Impostor(HostId),
+    #[error("it is no agent")]
+    NoAgent,
+    #[error("it speaks version {0} of the protocol, and this is version {PROTOCOL}")]
+    OtherProtocol(u32),
+    #[error("it does not greet, or it does so twice")]
+    Unmannered,
+    #[error("the scheduler is restarting")]
+    Restarting,
+}
+
+struct Session {
+    host: HostId,
+    exchange: Rc<Exchange>,
+    says: Sender<ToExecutor>,
+    acks: Acks,
+    settled: mpsc::UnboundedSender<(u64, Settled)>,
+    /// Reports that were lost, to be told again.
+    lost: Vec<u64>,
+    asked: BTreeMap<u64, Asked>,
+    requests: u64,
+    /// The newest state of processes since the last tick.
+    processes: BTreeMap<TaskId, Vec<ProcessView>>,
+    heard_at: Timestamp,
+    ticks: u32,
+}
+
+struct Asked {
+    until: Timestamp,
+    reply: oneshot::Sender<Result<Answer, Unanswered>>,
+}
+
+/// However the session ends, the switchboard hears of it.
+struct Presence {
+    host: HostId,
+    session: u64,
+    switchboard: Addr<Switchboard>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let host = self.host.clone();
+        self.switchboard.do_send(Unplugged { host, session: self.session });
+    }
+}
+
+async fn serve(exchange: Rc<Exchange>, peer: Peer, link: Link) -> Result<(), End> {
+    let (says, mut hears) = link.split::<ToExecutor, ToScheduler>();
+    let hello = greeting(&peer, &mut hears).await?;
+    says.send(&ToExecutor::Welcome { cluster: exchange.cluster.clone(), protocol: PROTOCOL })?;
+    if hello.protocol != PROTOCOL {
+        return Err(End::OtherProtocol(hello.protocol));
+    }
+    let host = hello.host.clone();
+    tracing::info!(%host, addr = %peer.addr, "connected");
+
+    let (orders, mut ordered) = mpsc::unbounded_channel();
+    let plugged = exchange.switchboard.send(PlugIn { hello, orders }).await;
+    let session = plugged.map_err(|_| End::Restarting)?;
+    let switchboard = exchange.switchboard.clone();
+    let _presence = Presence { host: host.clone(), session, switchboard };
+    let (settled, mut settling) = mpsc::unbounded_channel();
+    let mut session = Session::new(host, exchange, says, settled);
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            heard = hears.next() => match heard? {
+                Some(message) => session.hear(message)?,
+                None => return Ok(()),
+            },
+            order = ordered.recv() => match order {
+                Some(order) => session.obey(order)?,
+                None => return Ok(()),
+            },
+            Some((seq, how)) = settling.recv() => session.settle(seq, how)?,
+            _ = tick.tick() => session.tick()?,
+        }
+    }
+}
+
+async fn greeting(peer: &Peer, hears: &mut Receiver<ToScheduler>) -> Result<Hello, End> {
+    let Some(ToScheduler::Hello(hello)) = hears.next().await? else { return Err(End::Unmannered) };
+    if peer.role != Role::Agent {
+        return Err(End::NoAgent);
+    }
+    if hello.host.0 != peer.name {
+        return Err(End::Impostor(hello.host));
+    }
+    Ok(hello)
+}
+
+impl Session {
+    fn new(
+        host: HostId,
+        exchange: Rc<Exchange>,
+        says: Sender<ToExecutor>,
+        settled: mpsc::UnboundedSender<(u64, Settled)>,
+    ) -> Self {
+        Self {
+            host,
+            exchange,
+            says,
+            acks: Acks::default(),
+            settled,
+            lost: Vec::new(),
+            asked: BTreeMap::new(),
+            requests: 0,
+            processes: BTreeMap::new(),
+            heard_at: Timestamp::default(),
+            ticks: 0,
+        }
+    }
+
+    fn hear(&mut self, message: ToScheduler) -> Result<(), End> {
+        match message {
+            ToScheduler::Hello(_) => return Err(End::Unmannered),
+            ToScheduler::Inventory { tasks } => self.reconcile(&tasks)?,
+            ToScheduler::Status(status) => self.report(status)?,
+            ToScheduler::Processes { task_id, processes } => {
+                self.processes.insert(task_id, processes);
+            }
+            ToScheduler::Answer { request, answer } => {
+                if let Some(asked) = self.asked.remove(&request) {
+                    // Whoever asked may not wait any more.
+                    asked.reply.send(Ok(answer)).ok();
+                }
+            }
+            ToScheduler::Ping => {
+                self.says.send(&ToExecutor::Pong)?;
+                self.note_heard();
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), End> {
+        match order {
+            Order::Say(message) => self.say(&message)?,
+            Order::Ask { question, reply } => self.ask(question, reply)?,
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        question: Question,
+        reply: oneshot::Sender<Result<Answer, Unanswered>>,
+    ) -> Result<(), Unsent> {
+        self.requests += 1;
+        let request = self.requests;
+        self.asked.insert(request, Asked { until: now() + PATIENCE, reply });
+        self.say(&ToExecutor::Ask { request, question })
+    }
+
+    /// A message that no link can carry is the sender's bug, not the host's.
+    fn say(&self, message: &ToExecutor) -> Result<(), Unsent> {
+        match self.says.send(message) {
+            Err(Unsent::TooLong(bytes)) => {
+                tracing::error!(host = %self.host, bytes, "too long to be said");
+                Ok(())
+            }
+            sent => sent,
+        }
+    }
+
+    fn perform(&self, effect: Effect) -> Result<(), Unsent> {
+        let tell = self.exchange.view.read(|view| order(view, effect));
+        tell.map_or(Ok(()), |it| self.say(&it.order))
+    }
+
+    fn reconcile(&self, reported: &[Inventoried]) -> Result<(), Unsent> {
+        let corrections = self.exchange.view.read(|view| {
+            let there = view.hosts.get(&self.host).into_iter().flat_map(|it| &it.tasks);
+            reconcile::compare(&self.host, there.filter_map(|it| view.task_of(it)), reported)
+        });
+        for correction in corrections {
+            tracing::debug!(host = %self.host, ?correction, "host and records differ");
+            match correction {
+                Correction::Tell { task, event } => {
+                    self.exchange.tasks.do_send(To(task, Happened(event)));
+                }
+                Correction::Ask(effect) => self.perform(effect)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, status: Status) -> Result<(), Unsent> {
+        match self.acks.arrived(&status) {
+            Arrival::News => self.pass_on(status),
+            Arrival::Repeated => Ok(()),
+            Arrival::Settled => self.say(&ToExecutor::Ack { seq: self.acks.acked() }),
+        }
+    }
+
+    /// To the task that it is about. A report about a task that nobody knows, or that has been
+    /// left alone, is settled by that: the host's next inventory says the same.
+    fn pass_on(&mut self, status: Status) -> Result<(), Unsent> {
+        let (known, stray) = self.exchange.view.read(|view| {
+            let slot = view.task_of(&status.task);
+            let stray = |slot: &Task| slot.stray(&self.host, &status.task_id, status.state);
+            let left_alone = view.quarantined.contains_key(&status.task.to_string());
+            let nobody = || stray(&Task::unborn(status.task.clone()));
+            (slot.is_some() && !left_alone, slot.map_or_else(nobody, stray))
+        });
+        if let Some(kill) = stray {
+            self.perform(kill)?;
+        }
+        if !known {
+            return self.settle(status.seq, Settled::Committed);
+        }
+        let Status { seq, task, attempt, state, message, .. } = status;
+        let (settled, event) = (self.settled.clone(), Event::Reported { attempt, state, message });
+        // The session may have ended meanwhile: the host repeats itself on the next one.
+        let receipt = Receipt::new(move |how| drop(settled.send((seq, how))));
+        self.exchange.tasks.do_send(To(task, Registered { event, receipt }));
+        Ok(())
+    }
+
+    fn settle(&mut self, seq: u64, how: Settled) -> Result<(), Unsent> {
+        match how {
+            Settled::Committed | Settled::Rejected(_) => match self.acks.settled(seq) {
+                Some(seq) => self.say(&ToExecutor::Ack { seq }),
+                None => Ok(()),
+            },
+            Settled::Lost => {
+                self.lost.push(seq);
+                Ok(())
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Unsent> {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.show_processes();
+        let at = now();
+        for (_, asked) in self.asked.extract_if(.., |_, it| it.until <= at) {
+            asked.reply.send(Err(Unanswered::TimedOut(self.host.clone()))).ok();
+        }
+        if self.ticks.is_multiple_of(TICKS_TO_RETELL) {
+            for seq in std::mem::take(&mut self.lost) {
+                if let Some(status) = self.acks.unsettled(seq).cloned() {
+                    self.pass_on(status)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show_processes(&mut self) {
+        for (id, processes) in std::mem::take(&mut self.processes) {
+            let task = self.exchange.view.read(|view| view.slots.get(&id).cloned());
+            if let Some(task) = task {
+                let processes = Arc::new(processes);
+                self.exchange.scribe.note(Note::Processes { task, id, processes });
+            }
+        }
+    }
+
+    fn note_heard(&mut self) {
+        let at = now();
+        if at.since(self.heard_at) >= HEARD_EVERY {
+            self.heard_at = at;
+            self.exchange.scribe.note(Note::Heard { host: self.host.clone(), at });
+        }
+    }
+}

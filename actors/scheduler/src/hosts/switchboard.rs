@@ -1,0 +1,124 @@
+//! Which hosts are connected.
+
+use std::collections::BTreeMap;
+
+use actix::prelude::*;
+use airglow_kit::{Lifeline, To};
+use airglow_model::{
+    host::Event,
+    ids::HostId,
+    wire::{Answer, Hello, Question, ToExecutor},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Unanswered, host::Hosts, messages::Happened};
+
+/// Each host's newest session. A host that connects again has forgotten the connection before,
+/// whatever that one still believes, so the older session ends without being the host's end.
+pub(crate) struct Switchboard {
+    hosts: Addr<Hosts>,
+    lines: BTreeMap<HostId, Line>,
+    newest: u64,
+    _lifeline: Lifeline<airglow_kit::Incarnation>,
+}
+
+struct Line {
+    session: u64,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What a session is asked to do. When nobody can ask any more, another has taken its place.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Say(ToExecutor),
+    Ask { question: Question, reply: oneshot::Sender<Result<Answer, Unanswered>> },
+}
+
+/// A host has connected. The answer is its session's number.
+#[derive(Debug, Message)]
+#[rtype(result = "u64")]
+pub(crate) struct PlugIn {
+    pub(crate) hello: Hello,
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unplugged {
+    pub(crate) host: HostId,
+    pub(crate) session: u64,
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tell {
+    pub(crate) host: HostId,
+    pub(crate) order: ToExecutor,
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ask {
+    pub(crate) host: HostId,
+    pub(crate) question: Question,
+    pub(crate) reply: oneshot::Sender<Result<Answer, Unanswered>>,
+}
+
+impl Switchboard {
+    pub(crate) fn new(hosts: Addr<Hosts>, lifeline: Lifeline<airglow_kit::Incarnation>) -> Self {
+        Self { hosts, lines: BTreeMap::new(), newest: 0, _lifeline: lifeline }
+    }
+}
+
+impl Actor for Switchboard {
+    type Context = Context<Self>;
+}
+
+impl Handler<PlugIn> for Switchboard {
+    type Result = u64;
+
+    fn handle(&mut self, PlugIn { hello, orders }: PlugIn, _: &mut Self::Context) -> u64 {
+        self.newest += 1;
+        let (host, session) = (hello.host.clone(), self.newest);
+        self.lines.insert(host.clone(), Line { session, orders });
+        self.hosts.do_send(To(host, Happened(Event::Connected(hello))));
+        session
+    }
+}
+
+impl Handler<Unplugged> for Switchboard {
+    type Result = ();
+
+    fn handle(&mut self, Unplugged { host, session }: Unplugged, _: &mut Self::Context) {
+        if self.lines.get(&host).is_some_and(|it| it.session == session) {
+            self.lines.remove(&host);
+            self.hosts.do_send(To(host, Happened(Event::Disconnected)));
+        }
+    }
+}
+
+impl Handler<Tell> for Switchboard {
+    type Result = ();
+
+    fn handle(&mut self, Tell { host, order }: Tell, _: &mut Self::Context) {
+        let sent =
+            self.lines.get(&host).is_some_and(|it| it.orders.send(Order::Say(order)).is_ok());
+        if !sent {
+            tracing::debug!(%host, "not connected, so the order waits for its inventory");
+        }
+    }
+}
+
+impl Handler<Ask> for Switchboard {
+    type Result = ();
+
+    fn handle(&mut self, Ask { host, question, reply }: Ask, _: &mut Self::Context) {
+        let Some(line) = self.lines.get(&host) else {
+            // Whoever asked may not wait any more.
+            reply.send(Err(Unanswered::NotConnected(host))).ok();
+            return;
+        };
+        // If the session has just ended, the reply is dropped with the order, which says so.
+        line.orders.send(Order::Ask { question, reply }).ok();
+    }
+}

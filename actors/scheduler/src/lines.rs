@@ -1,0 +1,62 @@
+//! Where to find those who are alive now.
+//!
+//! Addresses die with their actors, and whole branches of the tree are started again. So nobody
+//! outside a branch keeps one: they look it up here, where each branch leaves its own.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix::Addr;
+
+use crate::{
+    admission::Admission,
+    hosts::{Sessions, Switchboard},
+    task::Tasks,
+};
+
+/// Clones are the same lines.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<RwLock<Current>>);
+
+#[derive(Default)]
+struct Current {
+    entities: Option<Entities>,
+    sessions: Option<Addr<Sessions>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Entities {
+    pub(crate) admission: Addr<Admission>,
+    pub(crate) switchboard: Addr<Switchboard>,
+    pub(crate) tasks: Addr<Tasks>,
+}
+
+impl Lines {
+    pub(crate) fn entities(&self) -> Option<Entities> {
+        self.read(|it| it.entities.clone())
+    }
+
+    pub(crate) fn sessions(&self) -> Option<Addr<Sessions>> {
+        self.read(|it| it.sessions.clone())
+    }
+
+    pub(crate) fn have(&self, entities: Entities) {
+        self.write(|it| it.entities = Some(entities));
+    }
+
+    pub(crate) fn have_sessions(&self, sessions: Addr<Sessions>) {
+        self.write(|it| it.sessions = Some(sessions));
+    }
+
+    /// Nobody is to be found any more.
+    pub(crate) fn cut(&self) {
+        self.write(|it| *it = Current::default());
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&Current) -> R) -> R {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Current)) {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,203 @@
+//! The supervision tree, on threads of its own.
+//!
+//! ```text
+//! scheduler thread       the tree itself, the mesh's listener; rest_for_one, 3 restarts in 60 s
+//! ├─ scribe              a thread of the store's. If it fails the process has to end: there is
+//! │                      no going on without a disk, and what was acknowledged is on it
+//! ├─ entities            one thread, one for all: they hold each other's addresses
+//! │    ├─ jobs hosts tasks    a supervisor each; 5 crashes in 60 s on one key → left alone
+//! │    ├─ matchmaker admission switchboard
+//! │    └─ ward           says who was left alone
+//! └─ links               one thread: the sessions, which speak JSON and TLS
+//! ```
+
+use std::{error::Error, fmt, rc::Rc, time::Duration};
+
+use actix::prelude::*;
+use airglow_kit::{
+    Branch, Fate, Fell, GaveUp, Grown, Incarnation, Key, Lifeline, Supervisor, To, Tree, Wake,
+    link::Listener, now,
+};
+use airglow_model::{
+    host::{Contact, Event},
+    restart::Intensity,
+    view::{Note, Quarantine, View},
+};
+use airglow_store::{ReadModel, Scribe, StoreError};
+use tokio::sync::oneshot;
+
+use crate::{
+    Failure,
+    admission::Admission,
+    entity::{Entity, Role, Shared},
+    host,
+    hosts::{Arrived, Exchange, Sessions, Switchboard},
+    job,
+    lines::{Entities, Lines},
+    matchmaker::Matchmaker,
+    messages::Happened,
+    task,
+};
+
+const OF_ENTITIES: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
+const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_secs(60) };
+
+/// What the branches are made from, each time that they are.
+#[derive(Clone)]
+pub(crate) struct Soil {
+    pub(crate) cluster: String,
+    pub(crate) instances_max: u32,
+    pub(crate) view: ReadModel,
+    pub(crate) scribe: Scribe,
+    pub(crate) lines: Lines,
+}
+
+/// Runs the scheduler until it is told to stop, or cannot go on and says why.
+pub(crate) async fn run(
+    soil: Soil,
+    mut listener: Listener,
+    mut store_failed: oneshot::Receiver<StoreError>,
+    stop: oneshot::Receiver<()>,
+    ready: impl FnOnce(),
+) -> Option<Failure> {
+    let lines = soil.lines.clone();
+    let (gave_up, hopeless) = oneshot::channel();
+    let branches = vec![branch("entities", &soil, entities), branch("links", &soil, links)];
+    drop(soil);
+    let tree = Tree::new(OF_BRANCHES, branches, move |why| drop(gave_up.send(why))).start();
+    tree.send(Grown).await.ok();
+    ready();
+    let failure = tokio::select! {
+        _ = stop => None,
+        Ok(error) = &mut store_failed => Some(Failure(chain(&error))),
+        Ok(why) = hopeless => Some(Failure(why)),
+        () = let_in(&mut listener, &lines) => None,
+    };
+    lines.cut();
+    // If the tree has given up, it has felled itself.
+    tree.send(Fell).await.ok();
+    drop(tree);
+    if failure.is_none() {
+        // The scribe ends when all who could ask it have; then the database is closed.
+        store_failed.await.ok();
+    }
+    failure
+}
+
+async fn let_in(listener: &mut Listener, lines: &Lines) {
+    loop {
+        let (peer, link) = listener.accept().await;
+        // While the branches are being restarted nobody is at home; the host comes again.
+        if let Some(sessions) = lines.sessions() {
+            sessions.do_send(Arrived(peer, link));
+        }
+    }
+}
+
+fn branch<F>(name: &'static str, soil: &Soil, grow: fn(Soil, Fate) -> F) -> Branch
+where
+    F: Future<Output = ()> + 'static,
+{
+    let soil = soil.clone();
+    Branch::new(name, move |fate| grow(soil.clone(), fate))
+}
+
+async fn entities(soil: Soil, fate: Fate) {
+    // Whatever the branch before this one asked for is in the view after this.
+    if soil.scribe.commit(Vec::new()).await.is_err() {
+        // The store has failed, and that ends the process.
+        return;
+    }
+    let (view, scribe) = (soil.view.clone(), soil.scribe.clone());
+    let ward = Ward { scribe: scribe.clone(), _lifeline: fate.lifeline() }.start();
+    let nursery = Nursery { view: view.clone(), scribe: scribe.clone(), ward, fate: fate.clone() };
+
+    // They need to know each other before they are there.
+    let (for_tasks, for_hosts) = (Context::new(), Context::new());
+    let (tasks, hosts) = (for_tasks.address(), for_hosts.address());
+    let matchmaker = Matchmaker::new(view.clone(), scribe, tasks.clone(), fate.lifeline()).start();
+    let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
+    for_tasks.run(nursery.supervisor(task::Links {
+        view: view.clone(),
+        matchmaker: matchmaker.clone(),
+        switchboard: switchboard.clone(),
+    }));
+    for_hosts.run(nursery.supervisor(host::Links {
+        view: view.clone(),
+        tasks: tasks.clone(),
+        matchmaker,
+    }));
+    let links = job::Links { view: view.clone(), tasks: tasks.clone() };
+    let jobs: Addr<job::Jobs> = nursery.supervisor(links).start();
+    view.read(|view| wake(view, &hosts, &jobs, &tasks));
+
+    let (limit, lifeline) = (soil.instances_max, fate.lifeline());
+    let admission = Admission::new(view, limit, jobs, tasks.clone(), lifeline).start();
+    soil.lines.have(Entities { admission, switchboard, tasks });
+}
+
+/// Everyone who has something to do, be it to wait. No host is connected yet.
+fn wake(view: &View, hosts: &Addr<host::Hosts>, jobs: &Addr<job::Jobs>, tasks: &Addr<task::Tasks>) {
+    for (id, host) in &view.hosts {
+        match host.host.contact {
+            Contact::Up { .. } => hosts.do_send(To(id.clone(), Happened(Event::Disconnected))),
+            Contact::Unknown | Contact::Away { .. } | Contact::Unreachable { .. } => {
+                hosts.do_send(Wake(id.clone()));
+            }
+        }
+    }
+    for (key, job) in &view.jobs {
+        let active = job.tasks.values().filter(|it| it.is_active());
+        active.for_each(|it| tasks.do_send(Wake(it.key.clone())));
+        jobs.do_send(Wake(key.clone()));
+    }
+}
+
+async fn links(soil: Soil, fate: Fate) {
+    let Some(Entities { switchboard, tasks, .. }) = soil.lines.entities() else { return };
+    let Soil { cluster, view, scribe, lines, .. } = soil;
+    let exchange = Exchange { cluster, view, scribe, tasks, switchboard };
+    lines.have_sessions(Sessions::new(exchange, fate.lifeline()).start());
+}
+
+/// Makes the parents of entities.
+struct Nursery {
+    view: ReadModel,
+    scribe: Scribe,
+    ward: Addr<Ward>,
+    fate: Fate,
+}
+
+impl Nursery {
+    fn supervisor<M: Role>(&self, links: M::Links) -> Supervisor<Entity<M>, M::Key> {
+        let (view, scribe) = (self.view.clone(), self.scribe.clone());
+        let shared = Rc::new(Shared { view, scribe, links });
+        let start = move |lifeline, key: &_| Entity::start(lifeline, key, Rc::clone(&shared));
+        Supervisor::new(OF_ENTITIES, self.ward.clone().recipient(), start).sharing(&self.fate)
+    }
+}
+
+/// Shows who was left alone. They are tried again when the process is started again.
+struct Ward {
+    scribe: Scribe,
+    _lifeline: Lifeline<Incarnation>,
+}
+
+impl Actor for Ward {
+    type Context = Context<Self>;
+}
+
+impl<K: Key + fmt::Display> Handler<GaveUp<K>> for Ward {
+    type Result = ();
+
+    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<K>, _: &mut Self::Context) {
+        let why = Quarantine { since: now(), reason: last_words };
+        self.scribe.note(Note::Quarantined { key: on.to_string(), why });
+    }
+}
+
+/// An error and what it came from.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&it| it.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

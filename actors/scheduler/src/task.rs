@@ -1,0 +1,84 @@
+//! What a task instance's effects mean here: words to the matchmaker and to its host.
+
+use actix::prelude::*;
+use airglow_kit::Supervisor;
+use airglow_model::{
+    ids::{ConfigId, TaskKey},
+    machine::Machine,
+    task::{Effect, Event, State, Status, Task},
+    view::View,
+};
+use airglow_store::ReadModel;
+
+use crate::{
+    entity::{Entity, Role},
+    hosts::{Switchboard, order},
+    job,
+    matchmaker::{Look, Matchmaker, Seek, Withdraw},
+};
+
+pub(crate) type Tasks = Supervisor<Entity<Task>, TaskKey>;
+
+pub(crate) struct Links {
+    pub(crate) view: ReadModel,
+    pub(crate) matchmaker: Addr<Matchmaker>,
+    pub(crate) switchboard: Addr<Switchboard>,
+}
+
+impl Role for Task {
+    type Key = TaskKey;
+    type Links = Links;
+
+    fn unborn(key: TaskKey) -> Self {
+        Self::unborn(key)
+    }
+
+    fn recall(view: &View, key: &TaskKey) -> Option<Self> {
+        view.task_of(key).cloned()
+    }
+
+    fn overheard(&self, view: &View) -> Option<Event> {
+        let job = view.jobs.get(&self.key.job)?;
+        let instance = self.key.instance;
+        if job.job.unwanted.contains(instance) {
+            let ends = !self.is_active() || self.status() == Some(Status::Killing);
+            return (!ends).then(|| Event::KillAsked { message: job.job.kill_message.clone() });
+        }
+        let demand = job.job.wanted.iter().find(|it| it.instances.contains(instance))?;
+        let config = job.configs.get(&demand.config)?;
+        (self.generation < demand.generation).then(|| job::wanted(demand, config))
+    }
+
+    fn act(&self, before: Option<&Self>, links: &Links) {
+        for effect in self.effects() {
+            match effect {
+                Effect::Seek { attempt, config } => {
+                    links.matchmaker.do_send(Seek { task: self.key.clone(), attempt, config });
+                }
+                Effect::Launch { .. } | Effect::Kill { .. } => {
+                    if let Some(tell) = links.view.read(|view| order(view, effect)) {
+                        links.switchboard.do_send(tell);
+                    }
+                }
+            }
+        }
+        let Some(before) = before else { return };
+        if let Some(config) = waits(before).filter(|_| waits(self).is_none() && !occupies(self)) {
+            links.matchmaker.do_send(Withdraw { task: self.key.clone(), config });
+        }
+        if occupies(before) && !occupies(self) {
+            links.matchmaker.do_send(Look);
+        }
+    }
+}
+
+/// With which configuration it waits for a place, if it does.
+fn waits(task: &Task) -> Option<ConfigId> {
+    let run = task.run.as_ref().filter(|it| it.state == State::Pending)?;
+    Some(run.config)
+}
+
+/// Whether something of a host is its.
+fn occupies(task: &Task) -> bool {
+    task.is_active() && task.placement().is_some()
+}
