@@ -1,0 +1,177 @@
+// Keeps a page as fresh as the cluster: when an event says that something it shows has changed, the
+// page is fetched again and only what differs is changed, so that scrolling, focus and selections stay.
+"use strict";
+
+const PAUSE = 500; // At most two refreshes a second.
+const root = document.documentElement;
+const main = () => document.getElementById("main");
+let skew = 0; // How far this clock is ahead of the scheduler's.
+root.classList.add("js");
+
+// --- Looking again
+
+let due = null;
+let busy = false;
+let again = false;
+
+function refreshSoon() {
+  if (document.hidden) return void (again = true);
+  if (busy || due) return void (again = busy || again);
+  due = setTimeout(refresh, PAUSE);
+}
+
+async function refresh() {
+  due = null;
+  busy = true;
+  again = false;
+  try {
+    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("main");
+    if (fresh && (answer.ok || answer.status === 404)) {
+      const keep = { beforeAttributeUpdated: (name, node) => !((name === "open" && node.matches("details")) || (name === "tabindex" && node.closest(".cells")) || name === "hidden") };
+      Idiomorph.morph(main(), fresh, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: keep });
+      main().dataset.now = fresh.dataset.now;
+      arrive();
+    }
+  } catch {
+    setTimeout(refreshSoon, 2000);
+  }
+  busy = false;
+  if (again) refreshSoon();
+}
+
+function listen() {
+  const query = main()?.dataset.events;
+  const sign = document.getElementById("live");
+  if (query === undefined) return;
+  const say = (on) => {
+    sign.classList.toggle("on", on);
+    sign.querySelector("b").textContent = on ? "Live" : "Reconnecting";
+  };
+  const source = new EventSource("/api/v1/events?" + query);
+  let greeted = false;
+  source.addEventListener("open", () => say(true));
+  source.addEventListener("error", () => {
+    say(false);
+    // A browser gives up for good after some answers; nobody reads a page to see it stand still.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000), source.close();
+  });
+  const changed = () => {
+    if (greeted) refreshSoon();
+    greeted = true;
+  };
+  source.addEventListener("changed", changed);
+  source.addEventListener("reset", () => refreshSoon());
+}
+
+document.addEventListener("visibilitychange", () => !document.hidden && again && refreshSoon());
+
+// --- Times
+
+function ago(at) {
+  const seconds = Math.max(0, Math.floor((Date.now() - skew - at) / 1000));
+  if (seconds < 5) return "just now";
+  if (seconds < 60) return seconds + "s ago";
+  if (seconds < 3600) return Math.floor(seconds / 60) + "m ago";
+  if (seconds < 86400) return Math.floor(seconds / 3600) + "h ago";
+  return Math.floor(seconds / 86400) + "d ago";
+}
+
+function tick() {
+  for (const time of document.querySelectorAll("time[data-at]")) {
+    const text = ago(Number(time.dataset.at));
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// --- Whenever the page is new or has changed
+
+function arrive() {
+  skew = Date.now() - Number(main().dataset.now);
+  document.querySelectorAll("input[data-filter]").forEach(filter);
+  tick();
+}
+
+function filter(input) {
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const row of document.querySelectorAll(`#${input.dataset.filter} tbody tr`)) {
+    const key = (row.dataset.key ?? "").toLowerCase();
+    row.hidden = !words.every((word) => key.includes(word));
+  }
+}
+
+// --- Orders
+
+let quiet = null;
+function say(text, wrong = false) {
+  const said = document.getElementById("said");
+  said.textContent = text;
+  said.classList.toggle("wrong", wrong);
+  clearTimeout(quiet);
+  quiet = setTimeout(() => (said.textContent = ""), wrong ? 12000 : 4000);
+}
+
+function confirmed({ ask, more, do: verb }) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("h2").textContent = ask;
+  dialog.querySelector("p").textContent = more;
+  dialog.querySelector("[value=yes]").textContent = verb;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
+}
+
+async function order(button) {
+  if (!(await confirmed(button.dataset))) return;
+  try {
+    const body = button.dataset.body;
+    const answer = await fetch(button.dataset.post, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const told = await answer.json();
+    if (answer.ok) say(`${button.dataset.do}: instances ${told.instances}`);
+    else say(told.detail || told.title, true);
+  } catch {
+    say("The scheduler does not answer", true);
+  }
+}
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("button");
+  if (button?.dataset.post) return order(button);
+  if (button?.dataset.copy === undefined) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  say("Copied");
+});
+
+// --- Keys
+
+document.addEventListener("input", ({ target }) => target.dataset.filter && filter(target));
+document.addEventListener("keydown", (event) => {
+  const field = event.target.matches("input, textarea, select");
+  if (event.key === "/" && !field && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const search = document.querySelector("main input[type=search]");
+    if (search) event.preventDefault(), search.focus(), search.select();
+  }
+  const cells = event.target.closest(".cells");
+  if (cells && event.target !== cells) move(event, cells);
+});
+
+function move(event, cells) {
+  const all = [...cells.children];
+  const at = all.indexOf(event.target);
+  const top = all[0].offsetTop;
+  const found = all.findIndex((cell) => cell.offsetTop !== top);
+  const row = found < 0 ? all.length : found;
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + row, ArrowUp: at - row, Home: 0, End: all.length - 1 }[event.key];
+  if (to === undefined || !all[to]) return;
+  event.preventDefault();
+  event.target.tabIndex = -1;
+  all[to].tabIndex = 0;
+  all[to].focus();
+}
+
+if (main()) {
+  arrive();
+  listen();
+  setInterval(tick, 1000);
+}

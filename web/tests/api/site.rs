@@ -1,0 +1,162 @@
+//! A real scheduler in a folder of its own, behind a real server on a free port.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use airglow_model::{resources::Resources, spec::Limits};
+use airglow_scheduler::Scheduler;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Duration, sleep, timeout},
+};
+
+/// How long anything may take that should happen at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Site {
+    pub scheduler: Scheduler,
+    pub addr: SocketAddr,
+    server: ServerHandle,
+    _data: TempDir,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Site {
+    pub fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let scheduler = Scheduler::start(airglow_scheduler::Config {
+            data: data.path().to_owned(),
+            cluster: "test".into(),
+            mesh: "127.0.0.1:0".parse().unwrap(),
+            limits: Limits {
+                cluster: "test".into(),
+                tasks_per_job_max: 20_000,
+                tiers: vec!["preemptible".into(), "preferred".into(), "revocable".into()],
+                gpus_allowed: false,
+            },
+        })
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server =
+            airglow_web::serve(scheduler.clone(), listener, airglow_web::Config::default()).unwrap();
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Self { scheduler, addr, server: handle, _data: data }
+    }
+
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+        self.scheduler.stop();
+    }
+
+    /// One request, exactly as given.
+    pub async fn raw(&self, head: &str, body: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut all = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut all)).await.expect("an answer in time").unwrap();
+        let cut = all.windows(4).position(|it| it == b"\r\n\r\n").expect("an answer has a head");
+        let head = String::from_utf8(all[..cut].to_vec()).unwrap();
+        let status = head[9..12].parse().unwrap();
+        let body = all.split_off(cut + 4);
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        Answer { status, body: if chunked { unchunk(&body) } else { body }, head }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
+        self.raw(&head, b"").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.addr,
+            body.len()
+        );
+        self.raw(&head, body.as_bytes()).await
+    }
+
+    /// Asks for `path` until the answer is as wanted.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let ask = async {
+            loop {
+                let answer = self.get(path).await;
+                if answer.status == 200 && wanted(&answer.json()) {
+                    return answer.json();
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match timeout(PATIENCE, ask).await {
+            Ok(value) => value,
+            Err(_) => panic!("{path} is still {}", self.get(path).await.text()),
+        }
+    }
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (is, value) = line.split_once(": ")?;
+            is.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(cut) = body.windows(2).position(|it| it == b"\r\n") {
+        let length = std::str::from_utf8(&body[..cut]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        out.extend_from_slice(&body[cut + 2..cut + 2 + length]);
+        body = &body[cut + 4 + length..];
+        if length == 0 {
+            break;
+        }
+    }
+    out
+}
+
+/// A job whose only process is `command`.
+pub fn job(name: &str, instances: u32, command: &str) -> Value {
+    json!({
+        "cluster": "test", "role": "www", "environment": "devel", "name": name,
+        "instances": instances, "service": false,
+        "task": {
+            "name": "main",
+            "processes": [{"name": "main", "cmdline": command}],
+            "resources": {"cpu": 0.01, "ram": 16 << 20, "disk": 16 << 20},
+        },
+    })
+}
+
+pub fn service(name: &str, instances: u32, command: &str) -> Value {
+    let mut job = job(name, instances, command);
+    job["service"] = json!(true);
+    job
+}
+
+pub fn roomy() -> Resources {
+    Resources { cpu_milli: 64_000, ram_mb: 256 << 10, disk_mb: 1 << 20, gpus: 0 }
+}
