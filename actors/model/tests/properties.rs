@@ -1,5 +1,7 @@
 //! What holds whatever happens, in whatever order.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use airglow_model::{
@@ -114,10 +116,10 @@ impl Chronicle {
             }
         }
         assert_eq!(records, 1);
-        match event {
-            Event::KillAsked { .. } => self.killed = Some(after.attempt),
-            Event::Wanted { .. } => self.killed = None,
-            _ => {}
+        if matches!(event, Event::KillAsked { .. }) {
+            self.killed = Some(after.attempt);
+        } else if matches!(event, Event::Wanted { .. }) {
+            self.killed = None;
         }
         if let Some(run) = &after.run {
             assert!(!self.ended.contains_key(&run.id), "an attempt that has ended does not return");
