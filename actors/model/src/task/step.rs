@@ -60,13 +60,18 @@ impl Machine for Task {
             | (Some(S::Assigned { at, .. } | S::Starting { at } | S::Partitioned { at, .. }),
              E::Reported { state: state @ R::Running, message, .. }) =>
                 slot.enter(now, told(*state, at), message),
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at } | S::Partitioned { at, .. }),
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }
+                | S::Partitioned { at, .. }),
              E::Reported { state: R::Finished, message, .. }) =>
-                slot.enter(now, told(R::Finished, at), message).follow_if(self.policy.service, now),
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at } | S::Partitioned { at, .. }),
+                slot.enter(now, S::Finished { at: at.clone() }, message)
+                    .follow_if(self.policy.service, now),
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }
+                | S::Partitioned { at, .. }),
              E::Reported { state: R::Failed, message, .. }) =>
-                slot.enter(now, told(R::Failed, at), message).follow_if(self.may_fail_again(), now),
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at } | S::Partitioned { at, .. }),
+                slot.enter(now, S::Failed { at: at.clone() }, message)
+                    .follow_if(self.may_fail_again(), now),
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }
+                | S::Partitioned { at, .. }),
              E::Reported { state: state @ (R::Killed | R::Lost), message, .. }) =>
                 slot.enter(now, told(*state, at), message).follow(now),
 
@@ -75,7 +80,8 @@ impl Machine for Task {
                 slot.lose(now, at, TIMED_OUT).follow(now),
             (Some(S::Starting { at } | S::Running { at }), E::HostUnreachable { .. }) =>
                 slot.part(now, at),
-            (Some(S::Starting { at } | S::Running { at } | S::Partitioned { at, .. }), E::HostForgot { .. }) =>
+            (Some(S::Starting { at } | S::Running { at } | S::Partitioned { at, .. }),
+             E::HostForgot { .. }) =>
                 slot.lose(now, at, FORGOTTEN).follow(now),
             (Some(S::Partitioned { at, until: Some(until) }), E::TimedOut) if *until <= now =>
                 slot.lose(now, at, SILENT_TOO_LONG).follow(now),
@@ -93,7 +99,7 @@ impl Machine for Task {
                 if *retry_at <= now && now < *until =>
                 slot.kill_again(now, at, *until, *retry_ms),
             (Some(S::Killing { at, .. }),
-             E::Reported { state: state @ (R::Finished | R::Failed | R::Killed | R::Lost), message, .. }) =>
+             E::Reported { state, message, .. }) if state.is_terminal() =>
                 slot.enter(now, told(*state, at), message),
             (Some(S::Killing { at, .. }), E::HostForgot { .. }) =>
                 slot.lose(now, at, FORGOTTEN),
@@ -103,11 +109,14 @@ impl Machine for Task {
                 slot.lose(now, at, TIMED_OUT),
 
             // It should end to be run again, however it ends.
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }), E::RestartAsked { message }) =>
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
+             E::RestartAsked { message }) =>
                 slot.enter(now, S::Restarting { at: at.clone(), until }, message),
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }), E::PreemptAsked { message }) =>
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
+             E::PreemptAsked { message }) =>
                 slot.enter(now, S::Preempting { at: at.clone(), until }, message),
-            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }), E::DrainAsked { message }) =>
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
+             E::DrainAsked { message }) =>
                 slot.enter(now, S::Draining { at: at.clone(), until }, message),
             (Some(S::Partitioned { at, .. }), E::RestartAsked { message }) =>
                 slot.enter(now, S::Restarting { at: at.clone(), until }, message)
@@ -119,7 +128,7 @@ impl Machine for Task {
                 slot.enter(now, S::Draining { at: at.clone(), until }, message)
                     .lose(now, at, OUT_OF_REACH).follow(now),
             (Some(S::Restarting { at, .. } | S::Preempting { at, .. } | S::Draining { at, .. }),
-             E::Reported { state: state @ (R::Finished | R::Failed | R::Killed | R::Lost), message, .. }) =>
+             E::Reported { state, message, .. }) if state.is_terminal() =>
                 slot.enter(now, told(*state, at), message).follow(now),
             (Some(S::Restarting { at, .. } | S::Preempting { at, .. } | S::Draining { at, .. }),
              E::HostForgot { .. }) =>
@@ -127,7 +136,8 @@ impl Machine for Task {
             (Some(S::Restarting { at, .. } | S::Preempting { at, .. } | S::Draining { at, .. }),
              E::HostUnreachable { .. }) =>
                 slot.part(now, at).lose(now, at, OUT_OF_REACH).follow(now),
-            (Some(S::Restarting { at, until } | S::Preempting { at, until } | S::Draining { at, until }),
+            (Some(S::Restarting { at, until } | S::Preempting { at, until }
+                | S::Draining { at, until }),
              E::TimedOut) if *until <= now =>
                 slot.lose(now, at, TIMED_OUT).follow(now),
 
