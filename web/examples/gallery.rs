@@ -23,7 +23,7 @@ async fn main() {
     let site = Site::start();
     let host = Host::join(&site.scheduler, "kestrel", roomy()).await;
     let small = Resources { cpu_milli: 4000, ram_mb: 8 << 10, disk_mb: 64 << 10, gpus: 0 };
-    let _other = Host::join(&site.scheduler, "merlin", small).await;
+    let other = Host::join(&site.scheduler, "merlin", small).await;
     let jobs = [
         web("web", 4),
         service("crawler", 300, "./crawl --shard {{mesos.instance}}"),
@@ -43,6 +43,9 @@ async fn main() {
     let found = site
         .until("/api/v1/tasks?name=web&instance=2&status=RUNNING", |it| it["items"][0]["attempt"] == 2)
         .await;
+    let id = TaskId(found["items"][0]["task_id"].as_str().unwrap().to_owned());
+    let on_other = other.known.lock().unwrap().processes.contains_key(&id);
+    let host = if on_other { other } else { host };
     tell(&host, found["items"][0]["task_id"].as_str().unwrap());
     #[expect(clippy::print_stdout, reason = "this is what the example is for")]
     {

@@ -23,23 +23,23 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// Clones are the same host.
 #[derive(Clone, Default)]
-pub struct Host {
-    pub known: Arc<Mutex<Known>>,
+pub(crate) struct Host {
+    pub(crate) known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
-pub struct Known {
+pub(crate) struct Known {
     launched: BTreeMap<TaskId, Launch>,
     /// By process, run and stream, whichever task it is.
-    pub logs: BTreeMap<(String, u32, &'static str), Vec<u8>>,
-    pub files: BTreeMap<String, Vec<u8>>,
-    pub processes: BTreeMap<TaskId, Vec<ProcessView>>,
+    pub(crate) logs: BTreeMap<(String, u32, &'static str), Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) processes: BTreeMap<TaskId, Vec<ProcessView>>,
     seq: u64,
 }
 
 impl Host {
     /// Joins the cluster; stays until the runtime ends.
-    pub async fn join(scheduler: &Scheduler, name: &str, resources: Resources) -> Self {
+    pub(crate) async fn join(scheduler: &Scheduler, name: &str, resources: Resources) -> Self {
         let identity = scheduler.authority().issue(Role::Agent, name).unwrap();
         let link = link::dial(scheduler.mesh_addr(), &identity).await.unwrap();
         let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();

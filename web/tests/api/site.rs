@@ -14,23 +14,23 @@ use tokio::{
 };
 
 /// How long anything may take that should happen at once.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Site {
-    pub scheduler: Scheduler,
-    pub addr: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) addr: SocketAddr,
     server: ServerHandle,
     _data: TempDir,
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Site {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let scheduler = Scheduler::start(airglow_scheduler::Config {
             data: data.path().to_owned(),
@@ -53,13 +53,13 @@ impl Site {
         Self { scheduler, addr, server: handle, _data: data }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.server.stop(false).await;
         self.scheduler.stop();
     }
 
     /// One request, exactly as given.
-    pub async fn raw(&self, head: &str, body: &[u8]) -> Answer {
+    pub(crate) async fn raw(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(body).await.unwrap();
@@ -73,12 +73,12 @@ impl Site {
         Answer { status, body: if chunked { unchunk(&body) } else { body }, head }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
         self.raw(&head, b"").await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
@@ -90,7 +90,7 @@ impl Site {
     }
 
     /// Asks for `path` until the answer is as wanted.
-    pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let ask = async {
             loop {
                 let answer = self.get(path).await;
@@ -108,15 +108,15 @@ impl Site {
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (is, value) = line.split_once(": ")?;
             is.eq_ignore_ascii_case(name).then_some(value)
@@ -139,7 +139,7 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
 }
 
 /// A job whose only process is `command`.
-pub fn job(name: &str, instances: u32, command: &str) -> Value {
+pub(crate) fn job(name: &str, instances: u32, command: &str) -> Value {
     json!({
         "cluster": "test", "role": "www", "environment": "devel", "name": name,
         "instances": instances, "service": false,
@@ -151,12 +151,12 @@ pub fn job(name: &str, instances: u32, command: &str) -> Value {
     })
 }
 
-pub fn service(name: &str, instances: u32, command: &str) -> Value {
+pub(crate) fn service(name: &str, instances: u32, command: &str) -> Value {
     let mut job = job(name, instances, command);
     job["service"] = json!(true);
     job
 }
 
-pub fn roomy() -> Resources {
+pub(crate) fn roomy() -> Resources {
     Resources { cpu_milli: 64_000, ram_mb: 256 << 10, disk_mb: 1 << 20, gpus: 0 }
 }
