@@ -22,7 +22,7 @@ const ATTEMPTS_ONCE_HEARD: u32 = 60;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// A scheduler's API.
-pub struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
     heard: Cell<bool>,
@@ -30,7 +30,7 @@ pub struct Client {
 
 /// Why there is no answer, or not the one that was hoped for.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// Nothing was sent.
     #[error("Cannot reach the scheduler at {uri}: {source}")]
     Unreachable { uri: String, source: ureq::Error },
@@ -46,16 +46,16 @@ pub enum ClientError {
     Strange { uri: String, why: String },
 }
 
-pub type Result<T> = std::result::Result<T, ClientError>;
+pub(crate) type Result<T> = std::result::Result<T, ClientError>;
 
 /// A piece of a log, and where the next piece begins.
-pub struct LogPiece {
-    pub data: Vec<u8>,
-    pub next: u64,
+pub(crate) struct LogPiece {
+    pub(crate) data: Vec<u8>,
+    pub(crate) next: u64,
 }
 
 impl Client {
-    pub fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("airglow/", env!("CARGO_PKG_VERSION")))
@@ -69,45 +69,45 @@ impl Client {
         Self { agent: config.new_agent(), base: base.to_owned(), heard: Cell::new(false) }
     }
 
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    pub fn jobs(&self, query: &[(&str, &str)]) -> Result<Vec<JobSummary>> {
+    pub(crate) fn jobs(&self, query: &[(&str, &str)]) -> Result<Vec<JobSummary>> {
         self.pages("/jobs", query)
     }
 
     /// `None`: there is no such job.
-    pub fn job(&self, key: &JobKey) -> Result<Option<JobDetail>> {
+    pub(crate) fn job(&self, key: &JobKey) -> Result<Option<JobDetail>> {
         found(self.get(&job_path(key), &[]))
     }
 
-    /// Newest first; ended runs too.
-    pub fn tasks(&self, query: &[(&str, &str)]) -> Result<Vec<TaskSummary>> {
-        self.pages("/tasks", query)
+    /// The runs that others have taken the place of, newest first; not the very old ones.
+    pub(crate) fn history(&self, key: &JobKey) -> Result<Vec<TaskSummary>> {
+        self.pages(&format!("{}/history", job_path(key)), &[])
     }
 
     /// `None`: there is no such task any more.
-    pub fn task(&self, task_id: &str) -> Result<Option<TaskDetail>> {
+    pub(crate) fn task(&self, task_id: &str) -> Result<Option<TaskDetail>> {
         found(self.get(&format!("/tasks/{}", segment(task_id)), &[]))
     }
 
-    pub fn hosts(&self) -> Result<Vec<HostSummary>> {
+    pub(crate) fn hosts(&self) -> Result<Vec<HostSummary>> {
         self.pages("/hosts", &[])
     }
 
-    pub fn create(&self, jobs: Vec<JobSpec>) -> Result<Created> {
+    pub(crate) fn create(&self, jobs: Vec<JobSpec>) -> Result<Created> {
         self.post("/jobs", &CreateJobs { jobs })
     }
 
     /// The instances that were added.
-    pub fn add(&self, key: &JobKey, count: u32) -> Result<InstanceSet> {
+    pub(crate) fn add(&self, key: &JobKey, count: u32) -> Result<InstanceSet> {
         let path = format!("{}/instances", job_path(key));
         self.post(&path, &AddInstances { count }).map(|Affected { instances }| instances)
     }
 
     /// `None`: all of them.
-    pub fn kill(
+    pub(crate) fn kill(
         &self,
         key: &JobKey,
         instances: Option<&InstanceSet>,
@@ -116,7 +116,7 @@ impl Client {
         self.order("kill", key, instances, message)
     }
 
-    pub fn restart(&self, key: &JobKey, instances: &InstanceSet) -> Result<InstanceSet> {
+    pub(crate) fn restart(&self, key: &JobKey, instances: &InstanceSet) -> Result<InstanceSet> {
         self.order("restart", key, Some(instances), None)
     }
 
@@ -136,7 +136,7 @@ impl Client {
     }
 
     /// What the log holds from `offset` on, at most a certain amount; `None` if it does not exist.
-    pub fn log(&self, log: &Log<'_>, offset: u64) -> Result<Option<LogPiece>> {
+    pub(crate) fn log(&self, log: &Log<'_>, offset: u64) -> Result<Option<LogPiece>> {
         let Log { task_id, process, run, stream } = log;
         let stream = match stream {
             Stream::Stdout => "stdout",
@@ -145,10 +145,7 @@ impl Client {
         let path = format!("/tasks/{}/logs/{}/{run}/{stream}", segment(task_id), segment(process));
         let offset_text = offset.to_string();
         let query = [("offset", offset_text.as_str()), ("length", "262144")];
-        let mut response = match found(self.fetch(&path, &query))? {
-            Some(response) => response,
-            None => return Ok(None),
-        };
+        let Some(mut response) = found(self.fetch(&path, &query))? else { return Ok(None) };
         let mut data = Vec::new();
         let read = response.body_mut().as_reader().read_to_end(&mut data);
         read.map_err(|error| self.strange(&error))?;
@@ -250,11 +247,11 @@ impl Client {
 
 /// Which log: one of the two streams of one run of a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Log<'a> {
-    pub task_id: &'a str,
-    pub process: &'a str,
-    pub run: u32,
-    pub stream: Stream,
+pub(crate) struct Log<'a> {
+    pub(crate) task_id: &'a str,
+    pub(crate) process: &'a str,
+    pub(crate) run: u32,
+    pub(crate) stream: Stream,
 }
 
 impl ClientError {
@@ -267,7 +264,7 @@ impl ClientError {
         }
     }
 
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(problem) => Some(problem.status),
             Self::Unreachable { .. } | Self::Broken(_) | Self::Strange { .. } => None,
@@ -277,7 +274,7 @@ impl ClientError {
 
 /// Blocks the whole command, which has nothing else to do.
 #[expect(clippy::disallowed_methods, reason = "a command line has no arbiter to block")]
-pub fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
@@ -291,20 +288,20 @@ fn found<T>(answer: Result<T>) -> Result<Option<T>> {
 
 fn never_connected(error: &ureq::Error) -> bool {
     use std::io::ErrorKind;
-    match error {
-        ureq::Error::Io(error) => {
-            matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-            )
-        }
-        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::HostNotFound => true,
-        _ => false,
+    if let ureq::Error::Io(error) = error {
+        return matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+        );
     }
+    matches!(
+        error,
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::HostNotFound
+    )
 }
 
 /// A problem in full: what kind, what of it, and every complaint with its place.

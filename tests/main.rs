@@ -4,6 +4,8 @@
 //! says so. Each has a cluster of its own, on ports and in a folder of its own, and leaves nothing
 //! behind. None waits for a while and hopes: all wait for what should happen.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
 mod cluster;
 
 /// The packages depend on each other as they should.

@@ -12,7 +12,7 @@ use super::{
 use crate::agent::{self, AgentOptions};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Be the scheduler too, and serve the API and the pages
     #[arg(long)]
     scheduler: bool,
@@ -63,7 +63,7 @@ impl From<Args> for AgentOptions {
     }
 }
 
-pub fn run(args: Args) -> Outcome {
+pub(crate) fn run(args: Args) -> Outcome {
     agent::run(args.into()).map_err(|error| Failure::new(Code::Fatal, format!("{error:#}")))
 }
 

@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use super::screen;
 
 #[derive(clap::Args)]
-pub struct Browser {
+pub(crate) struct Browser {
     /// Open the job's page in the browser
     #[arg(long)]
     open_browser: bool,
 }
 
 impl Browser {
-    pub fn open(&self, page: &str) {
+    pub(crate) fn open(&self, page: &str) {
         if !self.open_browser {
             return;
         }

@@ -15,18 +15,18 @@ use serde::Deserialize;
 use super::exit::{Code, Failure};
 
 /// Where an agent on this machine answers.
-pub const LOCAL_AGENT: &str = "http://127.0.0.1:8081";
+pub(crate) const LOCAL_AGENT: &str = "http://127.0.0.1:8081";
 
 /// Where one cluster's scheduler answers, and how its pages' addresses begin.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Address {
-    pub api: String,
-    pub pages: String,
+pub(crate) struct Address {
+    pub(crate) api: String,
+    pub(crate) pages: String,
 }
 
 /// All that are known, by name.
 #[derive(Debug, Default)]
-pub struct Clusters {
+pub(crate) struct Clusters {
     known: BTreeMap<String, Entry>,
     /// Set on the command line or in the environment: the scheduler of whatever cluster is named.
     everywhere: Option<String>,
@@ -58,7 +58,7 @@ impl Address {
 impl Clusters {
     /// # Errors
     /// A file is there and cannot be read, or is not a list of clusters.
-    pub fn find(everywhere: Option<String>) -> Result<Self, Failure> {
+    pub(crate) fn find(everywhere: Option<String>) -> Result<Self, Failure> {
         let mut clusters = Self { everywhere, ..Self::default() };
         if clusters.everywhere.is_none() {
             for file in files() {
@@ -88,7 +88,7 @@ impl Clusters {
 
     /// # Errors
     /// The cluster is unknown, or known without an address.
-    pub fn address(&self, cluster: &str) -> Result<Address, Failure> {
+    pub(crate) fn address(&self, cluster: &str) -> Result<Address, Failure> {
         if let Some(uri) = &self.everywhere {
             return Ok(Address::new(uri, None));
         }
@@ -122,7 +122,7 @@ impl Clusters {
     ///
     /// # Errors
     /// There are several.
-    pub fn only(&self) -> Result<Address, Failure> {
+    pub(crate) fn only(&self) -> Result<Address, Failure> {
         match self.names().as_slice() {
             [] => self.address(""),
             [one] => self.address(one),
@@ -135,7 +135,7 @@ impl Clusters {
 
     /// The clusters that a pattern means: one by its name, or `*` for all. `None` is the only one
     /// there is, whose name its own scheduler knows.
-    pub fn matching(&self, pattern: &str) -> Vec<Option<String>> {
+    pub(crate) fn matching(&self, pattern: &str) -> Vec<Option<String>> {
         match pattern {
             "*" if self.known.is_empty() => vec![None],
             "*" => self.names().into_iter().map(Some).collect(),

@@ -16,7 +16,7 @@ use super::{
 use crate::aurora::{self, Format, Loaded, Options};
 
 #[derive(clap::Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// List the jobs that a file defines
     List {
         file: PathBuf,
@@ -27,7 +27,7 @@ pub enum Verb {
 
 /// How configuration files are read.
 #[derive(clap::Args)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Give a name in the configuration's templates its value; repeat for more
     #[arg(long, value_name = "NAME=VALUE", value_parser = binding)]
     bind: Vec<(String, String)>,
@@ -45,13 +45,21 @@ fn binding(text: &str) -> Result<(String, String), String> {
 
 impl Reading {
     /// Everything in the file; what it warns of is passed on.
-    pub fn load(&self, file: &Path) -> Result<Loaded, Failure> {
-        let format = if self.read_json { Format::Json } else { Format::Auto };
-        load(file, &Options { binds: self.bind.clone(), format, ..Options::default() })
+    pub(crate) fn load(&self, file: &Path) -> Result<Loaded, Failure> {
+        let options =
+            Options { binds: self.bind.clone(), format: self.format(), ..Options::default() };
+        let loaded =
+            aurora::load(file, &options).map_err(|error| invalid("configuration", &error))?;
+        warn(&loaded);
+        Ok(loaded)
+    }
+
+    fn format(&self) -> Format {
+        if self.read_json { Format::Json } else { Format::Auto }
     }
 
     /// The job of that name in the file.
-    pub fn job(&self, file: &Path, key: &FullKey) -> Result<JobSpec, Failure> {
+    pub(crate) fn job(&self, file: &Path, key: &FullKey) -> Result<JobSpec, Failure> {
         let FullKey { cluster, job } = key;
         let loaded = self.load(file)?;
         let found = loaded.find(
@@ -60,12 +68,12 @@ impl Reading {
             Some(job.environment.as_str()),
             Some(job.name.as_str()),
         );
-        found.cloned().map_err(|error| invalid(&error))
+        found.cloned().map_err(|error| invalid("configuration", &error))
     }
 
     /// The file of `--config`: it is read so that what is wrong with it is told, although nothing
     /// in it changes what is done.
-    pub fn check(&self, file: Option<&Path>, key: &FullKey) -> Outcome {
+    pub(crate) fn check(&self, file: Option<&Path>, key: &FullKey) -> Outcome {
         match file {
             Some(file) => self.job(file, key).map(drop),
             None => Ok(()),
@@ -73,18 +81,15 @@ impl Reading {
     }
 }
 
-pub fn load(file: &Path, options: &Options) -> Result<Loaded, Failure> {
-    let loaded = aurora::load(file, options).map_err(|error| invalid(&error))?;
+fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         screen::warn(warning);
     }
-    Ok(loaded)
 }
 
 /// The sentence first, then the place in the file as it looks.
-fn invalid(error: &aurora::ConfigError) -> Failure {
-    let failure =
-        Failure::new(Code::Configuration, format!("Error loading configuration: {error}"));
+fn invalid(what: &str, error: &aurora::ConfigError) -> Failure {
+    let failure = Failure::new(Code::Configuration, format!("Error loading {what}: {error}"));
     let mut picture = String::new();
     let drawn = miette::GraphicalReportHandler::new_themed(theme())
         .with_width(100)
@@ -102,22 +107,20 @@ fn theme() -> miette::GraphicalTheme {
 }
 
 /// The full key of a job in a file.
-pub fn key_of(spec: &JobSpec) -> FullKey {
+pub(crate) fn key_of(spec: &JobSpec) -> FullKey {
     FullKey {
         cluster: spec.cluster.clone(),
         job: JobKey::new(&spec.role, &spec.environment, &spec.name),
     }
 }
 
-pub fn run(verb: Verb, global: &Global) -> Outcome {
+pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::List { file, reading } = verb;
-    let loaded = reading.load(&file).map_err(|failure| match failure {
-        Failure::Told { message, next, .. } => {
-            let message = message.replacen("configuration:", "configuration file:", 1);
-            Failure::Told { code: Code::Failed, message, next }
-        }
-        silent => silent,
-    })?;
+    let format = reading.format();
+    let options = Options { binds: reading.bind, format, ..Options::default() };
+    let loaded = aurora::load(&file, &options)
+        .map_err(|error| invalid("configuration file", &error).known_as(Code::Failed))?;
+    warn(&loaded);
     let keys: Vec<String> = loaded.jobs.iter().map(|it| key_of(it).to_string()).collect();
     if global.write_json {
         return screen::json(&keys);

@@ -7,7 +7,7 @@
 use std::{fmt, io, process::ExitCode};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Code {
+pub(crate) enum Code {
     /// A rule of the command's own, checked before anything was asked of the scheduler.
     Fatal = 1,
     CommandLine = 2,
@@ -26,7 +26,7 @@ pub enum Code {
 }
 
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     Told {
         code: Code,
         message: String,
@@ -40,12 +40,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self::Told { code, message: message.into(), next: None }
     }
 
     #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Told { code, message, .. } => {
                 Self::Told { code, message, next: Some(hint.into()) }
@@ -54,11 +54,11 @@ impl Failure {
         }
     }
 
-    /// The same failure as it is known in another command's terms.
+    /// The same failure, told as part of what was being done.
     #[must_use]
-    pub fn under(self, context: &str, code: Code) -> Self {
+    pub(crate) fn under(self, context: &str) -> Self {
         match self {
-            Self::Told { message, next, .. } => {
+            Self::Told { code, message, next } => {
                 let message = format!("{context}\n\t{}", message.replace('\n', "\n\t"));
                 Self::Told { code, message, next }
             }
@@ -66,15 +66,28 @@ impl Failure {
         }
     }
 
-    pub fn interrupted() -> Self {
+    /// The same failure, by the code that it has in another command's terms.
+    #[must_use]
+    pub(crate) fn known_as(self, code: Code) -> Self {
+        match self {
+            Self::Told { message, next, .. } => Self::Told { code, message, next },
+            Self::Silent(_) | Self::NobodyListens => self,
+        }
+    }
+
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Told { code, .. } | Self::Silent(code) => Some(*code),
+            Self::NobodyListens => None,
+        }
+    }
+
+    pub(crate) fn interrupted() -> Self {
         Self::Silent(Code::Interrupted)
     }
 
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Told { code, .. } | Self::Silent(code) => ExitCode::from(*code as u8),
-            Self::NobodyListens => ExitCode::SUCCESS,
-        }
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        self.code().map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8))
     }
 }
 
@@ -127,14 +140,8 @@ mod tests {
     #[test]
     fn a_failure_moves_under_its_context() {
         let refused = Failure::new(Code::Scheduler, "one\ntwo");
-        let Failure::Told { code, message, .. } =
-            refused.under("Job creation failed due to error:", Code::Failed)
-        else {
-            panic!("it was told")
-        };
-        assert_eq!(
-            (code, message.as_str()),
-            (Code::Failed, "Job creation failed due to error:\n\tone\n\ttwo")
-        );
+        let failed = refused.under("Job creation failed due to error:").known_as(Code::Failed);
+        assert_eq!(failed.code(), Some(Code::Failed));
+        assert_eq!(failed.to_string(), "Job creation failed due to error:\n\tone\n\ttwo");
     }
 }

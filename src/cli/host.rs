@@ -7,7 +7,7 @@ use airglow_web::api::{HostSummary, Resources};
 use super::{Global, Outcome, screen};
 
 #[derive(clap::Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// List the machines of a cluster
     List {
         /// Without a name: the cluster of the agent on this machine
@@ -16,7 +16,7 @@ pub enum Verb {
     },
 }
 
-pub fn run(verb: Verb, global: &Global) -> Outcome {
+pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::List { cluster } = verb;
     let session = match cluster.as_str() {
         "" => global.only_session()?,

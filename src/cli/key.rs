@@ -9,32 +9,32 @@ use airglow_model::{
 
 /// `CLUSTER/ROLE/ENV/NAME`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FullKey {
-    pub cluster: String,
-    pub job: JobKey,
+pub(crate) struct FullKey {
+    pub(crate) cluster: String,
+    pub(crate) job: JobKey,
 }
 
 /// `CLUSTER/ROLE/ENV/NAME[/INSTANCES]`; without instances, all of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct InstanceSpec {
-    pub key: FullKey,
-    pub instances: Option<InstanceSet>,
+pub(crate) struct InstanceSpec {
+    pub(crate) key: FullKey,
+    pub(crate) instances: Option<InstanceSet>,
 }
 
 /// `CLUSTER/ROLE/ENV/NAME/INSTANCE`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct OneInstance {
-    pub key: FullKey,
-    pub instance: u32,
+pub(crate) struct OneInstance {
+    pub(crate) key: FullKey,
+    pub(crate) instance: u32,
 }
 
 /// `CLUSTER[/ROLE[/ENV[/NAME]]]` with shell wildcards; what is missing is `*`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Pattern {
-    pub cluster: String,
-    pub role: String,
-    pub environment: String,
-    pub name: String,
+pub(crate) struct Pattern {
+    pub(crate) cluster: String,
+    pub(crate) role: String,
+    pub(crate) environment: String,
+    pub(crate) name: String,
 }
 
 impl FullKey {
@@ -111,7 +111,7 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
-    pub fn matches(&self, job: &JobKey) -> bool {
+    pub(crate) fn matches(&self, job: &JobKey) -> bool {
         glob(&self.role, &job.role)
             && glob(&self.environment, &job.environment)
             && glob(&self.name, &job.name)

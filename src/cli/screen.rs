@@ -16,21 +16,21 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::exit::Failure;
 
 /// For results.
-pub fn out() -> anstream::AutoStream<io::StdoutLock<'static>> {
+pub(crate) fn out() -> anstream::AutoStream<io::StdoutLock<'static>> {
     anstream::AutoStream::auto(io::stdout()).lock()
 }
 
 /// For warnings, progress and errors. What cannot be told is not worth failing over.
-pub fn aside(line: &str) {
+pub(crate) fn aside(line: &str) {
     let mut stderr = anstream::stderr().lock();
     drop(writeln!(stderr, "{line}"));
 }
 
-pub fn warn(line: &str) {
+pub(crate) fn warn(line: &str) {
     aside(&format!("{} {line}", paint("WARNING:", AnsiColor::Yellow.on_default().bold())));
 }
 
-pub fn report(failure: &Failure) {
+pub(crate) fn report(failure: &Failure) {
     let Failure::Told { message, next, .. } = failure else { return };
     aside(&paint(message, AnsiColor::Red.on_default()));
     if let Some(next) = next {
@@ -39,29 +39,29 @@ pub fn report(failure: &Failure) {
 }
 
 /// As one JSON value on stdout.
-pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     Ok(writeln!(out(), "{text}")?)
 }
 
-pub fn paint(text: &str, style: Style) -> String {
+pub(crate) fn paint(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
 }
 
-pub fn bold(text: &str) -> String {
+pub(crate) fn bold(text: &str) -> String {
     paint(text, Style::new().bold())
 }
 
-pub fn faint(text: &str) -> String {
+pub(crate) fn faint(text: &str) -> String {
     paint(text, Style::new().dimmed())
 }
 
-pub fn status(status: Status) -> String {
+pub(crate) fn status(status: Status) -> String {
     paint(name(status), color(status))
 }
 
 /// The state's name, as users know it.
-pub fn name(status: Status) -> &'static str {
+pub(crate) fn name(status: Status) -> &'static str {
     match status {
         Status::Throttled => "THROTTLED",
         Status::Pending => "PENDING",
@@ -95,7 +95,7 @@ fn color(status: Status) -> Style {
 }
 
 /// Columns without lines between them, wrapped to the terminal.
-pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -111,7 +111,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 }
 
 /// The time of day on this machine, to the second.
-pub fn local_time(at: Timestamp) -> String {
+pub(crate) fn local_time(at: Timestamp) -> String {
     let at = i64::try_from(at.0).ok().and_then(|it| jiff::Timestamp::from_millisecond(it).ok());
     at.map_or_else(String::new, |at| {
         at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -119,7 +119,7 @@ pub fn local_time(at: Timestamp) -> String {
 }
 
 /// `3s`, `12m`, `5h`, `9d`: enough to see what is new.
-pub fn age(since: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.0.saturating_sub(since.0) / 1000;
     match seconds {
         0..120 => format!("{seconds}s"),
@@ -132,18 +132,18 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
 /// What is going on while a command waits, one line for each thing that is waited for: a moving
 /// one on a terminal, elsewhere a new line whenever it changes.
 #[derive(Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     live: Option<MultiProgress>,
     lines: BTreeMap<String, (String, Option<ProgressBar>)>,
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let live = io::stderr().is_terminal().then(MultiProgress::new);
         Self { live, lines: BTreeMap::new() }
     }
 
-    pub fn show(&mut self, what: &str, line: &str) {
+    pub(crate) fn show(&mut self, what: &str, line: &str) {
         if let Some((shown, bar)) = self.lines.get_mut(what) {
             if shown == line {
                 return;
@@ -167,23 +167,15 @@ impl Progress {
         self.lines.insert(what.to_owned(), (line.to_owned(), bar));
     }
 
-    /// Something to keep, above whatever moves.
-    pub fn tell(&self, line: &str) {
-        match &self.live {
-            Some(live) => drop(live.println(line)),
-            None => aside(line),
-        }
-    }
-
     /// Nothing more will happen to it: its last line stays.
-    pub fn settle(&mut self, what: &str) {
+    pub(crate) fn settle(&mut self, what: &str) {
         if let Some((line, Some(bar))) = self.lines.get_mut(what) {
             bar.finish_with_message(line.clone());
         }
     }
 
     /// What moved is wiped away; the result says it better.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for (_, bar) in std::mem::take(&mut self.lines).into_values() {
             if let Some(bar) = bar {
                 bar.finish_and_clear();

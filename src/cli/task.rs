@@ -14,13 +14,13 @@ use super::{
 use crate::client::{Log, pause};
 
 #[derive(clap::Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Print what the processes of an instance wrote
     Logs(Args),
 }
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCE]")]
     instance: InstanceSpec,
     /// Only this process
@@ -37,7 +37,7 @@ pub struct Args {
     follow: bool,
 }
 
-pub fn run(verb: Verb, global: &Global) -> Outcome {
+pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::Logs(args) = verb;
     let session = global.session(&args.instance.key.cluster)?;
     let mut tail = Tail { session: &session, args: &args, read: BTreeMap::new(), last: None };

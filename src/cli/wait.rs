@@ -19,7 +19,7 @@ use crate::client::pause;
 /// How far `--wait-until` waits for every instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
-pub enum Goal {
+pub(crate) enum Goal {
     /// Not at all
     Pending,
     /// Until each runs, or ran
@@ -29,7 +29,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    pub fn is_met(self, status: Status) -> bool {
+    pub(crate) fn is_met(self, status: Status) -> bool {
         match self {
             Self::Pending => true,
             Self::Running => is_live(status) || !status.is_active(),
@@ -39,7 +39,7 @@ impl Goal {
 }
 
 /// Whether its processes are there, by what the scheduler knows.
-pub fn is_live(status: Status) -> bool {
+pub(crate) fn is_live(status: Status) -> bool {
     match status {
         Status::Running
         | Status::Killing
@@ -59,14 +59,14 @@ pub fn is_live(status: Status) -> bool {
 }
 
 /// Often at first, since most things happen at once; then less and less.
-pub struct Pace(Duration);
+pub(crate) struct Pace(Duration);
 
 impl Pace {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Duration::from_millis(100))
     }
 
-    pub fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         pause(self.0);
         self.0 = (self.0 * 5 / 4).min(Duration::from_secs(2));
     }
@@ -79,7 +79,7 @@ impl Pace {
 /// The scheduler cannot be asked any more.
 ///
 /// Returns those that were not done in time.
-pub fn until(
+pub(crate) fn until(
     session: &Session,
     key: &FullKey,
     instances: &InstanceSet,
@@ -105,7 +105,7 @@ pub fn until(
 }
 
 /// `2 RUNNING, 1 PENDING`.
-pub fn counts<'a>(tasks: impl IntoIterator<Item = &'a &'a TaskSummary>) -> String {
+pub(crate) fn counts<'a>(tasks: impl IntoIterator<Item = &'a &'a TaskSummary>) -> String {
     let mut counts = BTreeMap::new();
     for task in tasks {
         *counts.entry(task.status).or_insert(0_u32) += 1;
@@ -113,7 +113,7 @@ pub fn counts<'a>(tasks: impl IntoIterator<Item = &'a &'a TaskSummary>) -> Strin
     describe(&counts)
 }
 
-pub fn describe(counts: &BTreeMap<Status, u32>) -> String {
+pub(crate) fn describe(counts: &BTreeMap<Status, u32>) -> String {
     let shown = counts.iter().filter(|&(_, &count)| count > 0);
     let shown: Vec<_> =
         shown.map(|(&status, count)| format!("{count} {}", screen::status(status))).collect();
@@ -121,13 +121,23 @@ pub fn describe(counts: &BTreeMap<Status, u32>) -> String {
 }
 
 /// The job's instances that are active.
-pub fn active(job: &JobDetail) -> InstanceSet {
+pub(crate) fn active(job: &JobDetail) -> InstanceSet {
     job.instances.iter().filter(|it| it.active).map(|it| it.instance).collect()
 }
 
-/// Whether an instance that is being restarted has come back, judged again at each look.
+/// An instance that is being restarted.
+pub(crate) struct Watch {
+    /// The run that is to be replaced.
+    before: String,
+    asked_at: Timestamp,
+    /// How long the run after it has to stay up.
+    stays: Duration,
+    pub(crate) state: Watched,
+}
+
+/// Whether it has come back.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Watched {
+pub(crate) enum Watched {
     /// The run that was there is still there, or its successor does not run yet.
     Coming,
     /// The run that follows has been up since then.
@@ -142,42 +152,46 @@ pub enum Watched {
 /// How long a restarted instance may take until it runs again.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(300);
 
-impl Watched {
-    /// `before`: the run that was to be replaced, at `asked_at`.
-    #[must_use]
-    pub fn look(
-        self,
-        now: Timestamp,
-        asked_at: Timestamp,
-        before: &str,
-        task: Option<&TaskSummary>,
-        watch: Duration,
-    ) -> Self {
-        let coming = |this: Self| match this {
-            Self::Up { .. } => Self::Bad("it did not stay RUNNING"),
-            _ if asked_at + COMES_BACK_WITHIN <= now => Self::Bad("it is not RUNNING in time"),
-            _ => Self::Coming,
-        };
-        match (self, task) {
-            (settled @ (Self::Good | Self::Bad(_)), _) => settled,
-            (_, None) => Self::Bad("it is gone"),
-            (this, Some(task)) if task.task_id == before => coming(this),
-            (Self::Up { task_id, .. }, Some(task)) if task_id != task.task_id => {
-                Self::Bad("it did not stay RUNNING")
-            }
-            (this, Some(task)) => match (this, task.status) {
-                (Self::Up { since, .. }, Status::Running) if since + watch <= now => Self::Good,
-                (up @ Self::Up { .. }, Status::Running) => up,
-                (_, Status::Running) if watch.is_zero() => Self::Good,
-                (_, Status::Running) => Self::Up { task_id: task.task_id.clone(), since: now },
-                (_, Status::Finished) => Self::Good,
-                (_, Status::Failed | Status::Killed | Status::Lost) => Self::Bad("it ended"),
-                (this, _) => coming(this),
-            },
+impl Watch {
+    pub(crate) fn new(before: String, asked_at: Timestamp, stays: Duration) -> Self {
+        Self { before, asked_at, stays, state: Watched::Coming }
+    }
+
+    pub(crate) fn look(&mut self, now: Timestamp, task: Option<&TaskSummary>) {
+        if !self.state.is_settled() {
+            self.state = task.map_or(Watched::Bad("it is gone"), |task| self.judge(now, task));
         }
     }
 
-    pub fn is_settled(&self) -> bool {
+    fn judge(&self, now: Timestamp, task: &TaskSummary) -> Watched {
+        let up_since = match &self.state {
+            Watched::Up { task_id, since } if *task_id == task.task_id => Some(*since),
+            Watched::Up { .. } => return Watched::Bad("it did not stay RUNNING"),
+            Watched::Coming | Watched::Good | Watched::Bad(_) => None,
+        };
+        let replaced = task.task_id != self.before;
+        match (task.status, up_since) {
+            (Status::Running, since) if replaced => {
+                let since = since.unwrap_or(now);
+                if since + self.stays <= now {
+                    Watched::Good
+                } else {
+                    Watched::Up { task_id: task.task_id.clone(), since }
+                }
+            }
+            (Status::Finished, _) if replaced => Watched::Good,
+            (status, _) if replaced && !status.is_active() => Watched::Bad("it ended"),
+            (_, Some(_)) => Watched::Bad("it did not stay RUNNING"),
+            (_, None) if self.asked_at + COMES_BACK_WITHIN <= now => {
+                Watched::Bad("it is not RUNNING in time")
+            }
+            (_, None) => Watched::Coming,
+        }
+    }
+}
+
+impl Watched {
+    pub(crate) fn is_settled(&self) -> bool {
         matches!(self, Self::Good | Self::Bad(_))
     }
 }
@@ -218,12 +232,13 @@ mod tests {
     }
 
     /// What is thought after each look, one a second; the restart was asked for at second 0.
-    fn story(watch_secs: u64, looks: &[(&str, Status)]) -> Watched {
-        looks.iter().zip(1..).fold(Watched::Coming, |watched, (&(id, status), second)| {
-            let now = Timestamp(second * 1000);
-            let watch = Duration::from_secs(watch_secs);
-            watched.look(now, Timestamp(0), "old", Some(&task(id, status)), watch)
-        })
+    fn story(stays_secs: u64, looks: &[(&str, Status)]) -> Watched {
+        let stays = Duration::from_secs(stays_secs);
+        let mut watch = Watch::new("old".into(), Timestamp(0), stays);
+        for (&(id, status), second) in looks.iter().zip(1..) {
+            watch.look(Timestamp(second * 1000), Some(&task(id, status)));
+        }
+        watch.state
     }
 
     #[test]
@@ -248,8 +263,9 @@ mod tests {
     #[test]
     fn a_restarted_instance_that_does_not_come_back_is_bad() {
         let look = |task| {
-            let late = Timestamp(0) + COMES_BACK_WITHIN;
-            Watched::Coming.look(late, Timestamp(0), "old", task, Duration::ZERO)
+            let mut watch = Watch::new("old".into(), Timestamp(0), Duration::ZERO);
+            watch.look(Timestamp(0) + COMES_BACK_WITHIN, task);
+            watch.state
         };
         let starting = task("new", Status::Starting);
         assert_eq!(look(Some(&starting)), Watched::Bad("it is not RUNNING in time"));

@@ -30,7 +30,7 @@ mod settled;
 use settled::Verdict;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Every job in them is submitted
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub struct Args {
     once: bool,
 }
 
-pub fn run(args: Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let mut jobs = Vec::new();
     for file in &args.files {
         jobs.extend(args.reading.load(file)?.jobs);
@@ -109,7 +109,7 @@ fn submit(session: &Session, jobs: Vec<JobSpec>) -> Result<Vec<FullKey>, Failure
             }
             Err(error) => {
                 let context = format!("{key} was refused:");
-                return Err(Failure::from(error).under(&context, Code::Configuration));
+                return Err(Failure::from(error).under(&context).known_as(Code::Configuration));
             }
         }
         keys.push(key);

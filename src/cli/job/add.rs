@@ -10,7 +10,7 @@ use super::{
 };
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// An instance that is there: the new ones will be like it
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME/INSTANCE")]
     like: OneInstance,
@@ -26,7 +26,7 @@ pub struct Args {
     browser: Browser,
 }
 
-pub fn run(args: &Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let OneInstance { key, instance } = &args.like;
     args.config.check(key)?;
     let session = global.session(&key.cluster)?;

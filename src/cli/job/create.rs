@@ -8,7 +8,7 @@ use super::{
 };
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
     key: FullKey,
     file: PathBuf,
@@ -21,7 +21,7 @@ pub struct Args {
     browser: Browser,
 }
 
-pub fn run(args: &Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let key = &args.key;
     let session = global.session(&key.cluster)?;
     let spec = args.reading.job(&args.file, key)?;
@@ -32,11 +32,10 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     debug_assert_eq!(&key_of(&spec), key, "the file's job was found by its key");
     let created = session.client.create(vec![spec]).map_err(|error| {
         let failure = Failure::from(error);
-        match failure {
-            Failure::Told { code: Code::Scheduler, .. } => {
-                failure.under("Job creation failed due to error:", Code::Failed)
-            }
-            other => other,
+        if failure.code() == Some(Code::Scheduler) {
+            failure.under("Job creation failed due to error:").known_as(Code::Failed)
+        } else {
+            failure
         }
     })?;
     let page = session.page(&key.job);

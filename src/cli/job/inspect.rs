@@ -7,7 +7,7 @@ use airglow_model::spec::{JobSpec, ProcessSpec};
 use super::{FullKey, Global, Outcome, Reading, screen};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
     key: FullKey,
     file: PathBuf,
@@ -18,7 +18,7 @@ pub struct Args {
     raw: bool,
 }
 
-pub fn run(args: &Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let job = args.reading.job(&args.file, &args.key)?;
     if global.write_json || args.raw {
         return screen::json(&job);

@@ -16,7 +16,7 @@ use super::{
 const ENDS_WITHIN: Duration = Duration::from_secs(254);
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME/INSTANCES")]
     instances: InstanceSpec,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 #[derive(clap::Args)]
-pub struct AllArgs {
+pub(crate) struct AllArgs {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
     key: FullKey,
     #[command(flatten)]
@@ -54,7 +54,7 @@ struct How {
     browser: Browser,
 }
 
-pub fn run(args: &Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let InstanceSpec { key, instances } = &args.instances;
     let Some(instances) = instances else {
         let message = "The instances list cannot be omitted in a kill command!; use killall to kill all instances";
@@ -70,17 +70,33 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         return Err(Failure::new(Code::InvalidParameter, message));
     }
     warn_of_sla("Killing", &job);
-    let killed = args.how.kill(&session, key, &instances.intersection(&active), false)?;
-    args.how.succeeded("kill", key, &session, &killed, global)
+    let target = Target { session: &session, key };
+    let killed = args.how.kill(target, &instances.intersection(&active), false)?;
+    args.how.succeeded("kill", target, &killed, global)
 }
 
-pub fn run_all(args: &AllArgs, global: &Global) -> Outcome {
+pub(crate) fn run_all(args: &AllArgs, global: &Global) -> Outcome {
     let AllArgs { key, how } = args;
     how.config.check(key)?;
     let session = global.session(&key.cluster)?;
     let job = session.job(key)?.ok_or_else(|| nothing(key))?;
-    let killed = how.kill(&session, key, &wait::active(&job), true)?;
-    how.succeeded("killall", key, &session, &killed, global)
+    let target = Target { session: &session, key };
+    let killed = how.kill(target, &wait::active(&job), true)?;
+    how.succeeded("killall", target, &killed, global)
+}
+
+/// The job, and whom to ask for its end.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    session: &'a Session,
+    key: &'a FullKey,
+}
+
+impl Target<'_> {
+    /// Those that have not ended in time.
+    fn left_of(self, instances: &InstanceSet) -> Result<InstanceSet, Failure> {
+        wait::until(self.session, self.key, instances, Some(ENDS_WITHIN), |it| !it.active)
+    }
 }
 
 /// Nobody should believe that something was killed, least of all after a slip in the key.
@@ -92,18 +108,17 @@ fn nothing(key: &FullKey) -> Failure {
 impl How {
     fn kill(
         &self,
-        session: &Session,
-        key: &FullKey,
+        target: Target<'_>,
         instances: &InstanceSet,
         all: bool,
     ) -> Result<InstanceSet, Failure> {
         if instances.is_empty() {
-            return Err(nothing(key));
+            return Err(nothing(target.key));
         }
         if self.no_batching {
             let which = (!all).then_some(instances);
-            session.client.kill(&key.job, which, self.message.as_deref())?;
-            let left = self.end(session, key, instances)?;
+            target.session.client.kill(&target.key.job, which, self.message.as_deref())?;
+            let left = target.left_of(instances)?;
             return if left.is_empty() {
                 Ok(instances.clone())
             } else {
@@ -114,22 +129,17 @@ impl How {
                 ))
             };
         }
-        self.batches(session, key, instances)
+        self.batches(target, instances)
     }
 
-    fn batches(
-        &self,
-        session: &Session,
-        key: &FullKey,
-        instances: &InstanceSet,
-    ) -> Result<InstanceSet, Failure> {
+    fn batches(&self, target: Target<'_>, instances: &InstanceSet) -> Result<InstanceSet, Failure> {
         let all: Vec<u32> = instances.iter().collect();
         let mut failures = 0;
         let mut killed = InstanceSet::default();
         for batch in all.chunks(self.batch_size as usize) {
             let batch: InstanceSet = batch.iter().copied().collect();
-            session.client.kill(&key.job, Some(&batch), self.message.as_deref())?;
-            let left = self.end(session, key, &batch)?;
+            target.session.client.kill(&target.key.job, Some(&batch), self.message.as_deref())?;
+            let left = target.left_of(&batch)?;
             if left.is_empty() {
                 screen::aside(&format!("Successfully killed instances {}", bracketed(&batch)));
                 killed = killed.union(&batch);
@@ -148,21 +158,10 @@ impl How {
         Ok(killed)
     }
 
-    /// Those that have not ended in time.
-    fn end(
-        &self,
-        session: &Session,
-        key: &FullKey,
-        instances: &InstanceSet,
-    ) -> Result<InstanceSet, Failure> {
-        wait::until(session, key, instances, Some(ENDS_WITHIN), |it| !it.active)
-    }
-
     fn succeeded(
         &self,
         verb: &str,
-        key: &FullKey,
-        session: &Session,
+        Target { session, key }: Target<'_>,
         killed: &InstanceSet,
         global: &Global,
     ) -> Outcome {

@@ -8,9 +8,9 @@ use super::{super::cluster_of, Failure, FullKey, Global, Outcome, Pattern, Sessi
 
 /// A job that a pattern matched, where it is.
 pub(super) struct Match {
-    pub session: Rc<Session>,
-    pub key: FullKey,
-    pub summary: JobSummary,
+    pub(crate) session: Rc<Session>,
+    pub(crate) key: FullKey,
+    pub(crate) summary: JobSummary,
 }
 
 /// All jobs that `pattern` matches, in all clusters that it matches.
@@ -45,7 +45,7 @@ fn cluster_at(session: &Session, jobs: &[JobSummary]) -> Result<Option<String>, 
     Ok(None)
 }
 
-pub fn run(pattern: &Pattern, global: &Global) -> Outcome {
+pub(crate) fn run(pattern: &Pattern, global: &Global) -> Outcome {
     let matches = find(pattern, global)?;
     if global.write_json {
         let jobs: Vec<_> = matches.iter().map(|it| (&it.key, &it.summary)).map(described).collect();

@@ -22,7 +22,7 @@ mod status;
 mod why;
 
 #[derive(clap::Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Create a job from a configuration file
     Create(create::Args),
     /// Add instances to a job, like those that it has
@@ -70,7 +70,7 @@ impl OptionalConfig {
     }
 }
 
-pub fn run(verb: Verb, global: &Global) -> Outcome {
+pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     match verb {
         Verb::Create(args) => create::run(&args, global),
         Verb::Add(args) => add::run(&args, global),

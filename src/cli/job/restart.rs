@@ -13,13 +13,14 @@ use airglow_model::instances::InstanceSet;
 use airglow_web::api::{JobDetail, TaskSummary};
 
 use super::{
-    super::wait::Watched, Browser, Code, Failure, FullKey, Global, InstanceSpec, OptionalConfig,
-    Outcome, Session, bracketed, no_such_job, screen, wait,
+    super::wait::{Watch, Watched},
+    Browser, Code, Failure, FullKey, Global, InstanceSpec, OptionalConfig, Outcome, Session,
+    bracketed, no_such_job, screen, wait,
 };
 use crate::client::pause;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
     instances: InstanceSpec,
     /// How many instances to restart at a time
@@ -49,7 +50,7 @@ pub struct Args {
     browser: Browser,
 }
 
-pub fn run(args: &Args, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let InstanceSpec { key, instances } = &args.instances;
     let Ok(max_total_failures) = usize::try_from(args.max_total_failures) else {
         let message = "max_total_failures option must be >0, but you specified a negative number";
@@ -141,20 +142,15 @@ impl<'a> Rollout<'a> {
         let job = session.job(key)?.ok_or_else(|| no_such_job(key))?;
         let before: BTreeMap<u32, String> =
             tasks(&job, batch).map(|it| (it.instance, it.task_id.clone())).collect();
-        session.client.restart(&key.job, batch).map_err(|error| {
-            let failure = Failure::from(error);
-            match failure {
-                Failure::Told { code, .. } => {
-                    failure.under(&format!("Error restarting job {key}:"), code)
-                }
-                other => other,
-            }
-        })?;
+        session
+            .client
+            .restart(&key.job, batch)
+            .map_err(|error| Failure::from(error).under(&format!("Error restarting job {key}:")))?;
         screen::aside(&format!("Restarting instances {}", bracketed(batch)));
-        let watched = self.watch(session, key, &before)?;
+        let watched = self.watch(session, key, before)?;
         Ok(watched
             .into_iter()
-            .filter_map(|(instance, watched)| match watched {
+            .filter_map(|(instance, watched)| match watched.state {
                 Watched::Bad(why) => Some((instance, why)),
                 Watched::Coming | Watched::Up { .. } | Watched::Good => None,
             })
@@ -165,26 +161,24 @@ impl<'a> Rollout<'a> {
         &self,
         session: &Session,
         key: &FullKey,
-        before: &BTreeMap<u32, String>,
-    ) -> Result<BTreeMap<u32, Watched>, Failure> {
+        before: BTreeMap<u32, String>,
+    ) -> Result<BTreeMap<u32, Watch>, Failure> {
         let asked_at = airglow_kit::now();
-        let watch = Duration::from_secs(self.args.watch_secs);
+        let stays = Duration::from_secs(self.args.watch_secs);
         let interval = Duration::from_secs(self.args.healthcheck_interval_seconds);
-        let mut watched: BTreeMap<u32, Watched> =
-            before.keys().map(|&instance| (instance, Watched::Coming)).collect();
+        let watch = |(instance, task_id)| (instance, Watch::new(task_id, asked_at, stays));
+        let mut watched: BTreeMap<u32, Watch> = before.into_iter().map(watch).collect();
         let mut progress = screen::Progress::new();
-        while watched.values().any(|it| !it.is_settled()) {
+        while watched.values().any(|it| !it.state.is_settled()) {
             // Nothing is to be seen for a whole interval only if that is what was asked for.
             pause(interval.min(Duration::from_millis(500)));
             let job = session.job(key)?;
             let now = airglow_kit::now();
-            for (instance, state) in &mut watched {
-                let task =
-                    job.iter().flat_map(|it| &it.instances).find(|it| it.instance == *instance);
-                let taken = std::mem::replace(state, Watched::Coming);
-                *state = taken.look(now, asked_at, &before[instance], task, watch);
+            for (instance, watch) in &mut watched {
+                let mut tasks = job.iter().flat_map(|it| &it.instances);
+                watch.look(now, tasks.find(|it| it.instance == *instance));
             }
-            let settled = watched.values().filter(|it| it.is_settled()).count();
+            let settled = watched.values().filter(|it| it.state.is_settled()).count();
             progress.show("", &format!("{key}  {settled} of {} watched", watched.len()));
         }
         progress.clear();

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::cli::exit::Code;
 
-pub fn run(pattern: &Pattern, global: &Global) -> Outcome {
+pub(crate) fn run(pattern: &Pattern, global: &Global) -> Outcome {
     let matches = list::find(pattern, global)?;
     if matches.is_empty() {
         if global.write_json {
@@ -43,21 +43,16 @@ struct Tasks {
     inactive: Vec<TaskDetail>,
 }
 
-fn tasks(session: &Session, job: &JobDetail) -> Result<Tasks, Failure> {
+fn tasks(session: &Session, job: JobDetail) -> Result<Tasks, Failure> {
     let key = job.summary.key();
-    let query = [
-        ("role", key.role.as_str()),
-        ("environment", key.environment.as_str()),
-        ("name", key.name.as_str()),
-    ];
     let mut all = Vec::new();
-    for task in session.client.tasks(&query)? {
+    for task in job.instances.into_iter().chain(session.client.history(&key)?) {
         // One that was forgotten in between is not missed.
         all.extend(session.client.task(&task.task_id)?);
     }
-    all.sort_by(|a, b| {
-        (a.task.instance, b.task.created_at).cmp(&(b.task.instance, a.task.created_at))
-    });
+    // By instance; of each the newest first.
+    all.sort_by_key(|it: &TaskDetail| (it.task.instance, std::cmp::Reverse(it.task.attempt)));
+    all.dedup_by(|a, b| a.task.task_id == b.task.task_id);
     let (active, inactive) = all.into_iter().partition(|it: &TaskDetail| it.task.active);
     Ok(Tasks { active, inactive })
 }
@@ -66,14 +61,14 @@ fn as_json(Match { session, key, .. }: &Match) -> Result<Value, Failure> {
     let Some(job) = session.job(key)? else {
         return Ok(json!({ "job": key.to_string(), "active": [], "inactive": [] }));
     };
-    let Tasks { active, inactive } = tasks(session, &job)?;
+    let Tasks { active, inactive } = tasks(session, job)?;
     let list = |tasks: &[TaskDetail]| tasks.iter().map(scheduled).collect::<Vec<_>>();
     Ok(json!({ "job": key.to_string(), "active": list(&active), "inactive": list(&inactive) }))
 }
 
 fn as_text(Match { session, key, .. }: &Match) -> Result<String, Failure> {
     let Some(job) = session.job(key)? else { return Ok(String::new()) };
-    let Tasks { active, inactive } = tasks(session, &job)?;
+    let Tasks { active, inactive } = tasks(session, job)?;
     let mut text = format!("{}\n", screen::faint(&session.page(&key.job)));
     for (title, tasks) in [("Active", active), ("Inactive", inactive)] {
         writeln!(text, "{}", screen::bold(&format!("{title} tasks ({}):", tasks.len()))).ok();

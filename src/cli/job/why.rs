@@ -8,7 +8,7 @@ use airglow_web::api::{JobDetail, PendingTask};
 
 use super::{FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
 
-pub fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
+pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
     let session = global.session(&key.cluster)?;
     let mut job = session.job(key)?.ok_or_else(|| no_such_job(key))?;
     if let Some(chosen) = instances {
