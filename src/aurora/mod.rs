@@ -1,24 +1,55 @@
 //! Configuration files: Python, JSON or YAML in, job specifications out.
+//!
+//! Old files must work unchanged, so the language is whole Python, run by an interpreter inside
+//! this process ([`python`]). What is not Python is plain Rust and tested without it: the typed
+//! values that a file builds ([`value`]), templates and what they refer to ([`scope`]), files that
+//! are data ([`input`]), and the step from a value to a checked specification ([`job`]). One table
+//! in the model says which objects and fields there are.
+//!
+//! A file may read files and the environment. It cannot write, start programs, use the network or
+//! run for ever.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use airglow_model::spec::JobSpec;
+use airglow_model::spec::{Complaint, JobSpec};
 
 mod errors;
+mod input;
+mod job;
+mod pick;
+mod python;
+mod scope;
+mod value;
 
-pub use errors::ConfigError;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use errors::ConfigError;
+use errors::{Mistake, Origin, Sources};
+use job::{Job, Places};
 
 /// How a configuration is read.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
     /// `--bind name=value`, in order; later ones win.
-    pub binds: Vec<(String, String)>,
-    pub format: Format,
+    pub(crate) binds: Vec<(String, String)>,
+    pub(crate) format: Format,
+    /// How long a file may run.
+    pub(crate) time_limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { binds: Vec::new(), format: Format::Auto, time_limit: Duration::from_secs(30) }
+    }
 }
 
 /// The language of a file.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Format {
+pub(crate) enum Format {
     /// By the file's extension: `.json`, `.yaml` and `.yml` are data, everything else is Python.
     #[default]
     Auto,
@@ -28,32 +59,107 @@ pub enum Format {
 
 /// What a configuration says.
 #[derive(Clone, Debug)]
-pub struct Loaded {
-    pub jobs: Vec<JobSpec>,
+pub(crate) struct Loaded {
+    pub(crate) jobs: Vec<JobSpec>,
     /// What works and should be changed all the same, a sentence each.
-    pub warnings: Vec<String>,
-}
-
-impl Loaded {
-    /// The one job that the given parts of a key choose; a part that is `None` matches all.
-    ///
-    /// # Errors
-    /// There is no such job, or several; the message lists the candidates.
-    pub fn find(
-        &self,
-        _cluster: Option<&str>,
-        _role: Option<&str>,
-        _environment: Option<&str>,
-        _name: Option<&str>,
-    ) -> Result<&JobSpec, ConfigError> {
-        self.jobs.first().ok_or_else(|| ConfigError::new("No job defined in this config!"))
-    }
+    pub(crate) warnings: Vec<String>,
+    path: PathBuf,
+    /// Beside `jobs`.
+    places: Vec<Places>,
+    sources: Sources,
 }
 
 /// Evaluates a configuration file.
 ///
 /// # Errors
 /// Everything that is wrong with it; [`ConfigError`] knows the file and the line where it can.
-pub fn load(_path: &Path, _options: &Options) -> Result<Loaded, ConfigError> {
-    Err(ConfigError::new("not yet"))
+pub(crate) fn load(path: &Path, options: &Options) -> Result<Loaded, ConfigError> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    load_in(path, options, environment.collect())
+}
+
+/// As [`load`], with an environment of one's own.
+fn load_in(
+    path: &Path,
+    options: &Options,
+    environment: Vec<(String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::new(format!("{}: {error}", path.display())))?;
+    let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    let format = match (options.format, extension) {
+        (Format::Auto, "json") => Format::Json,
+        (Format::Auto, "yaml" | "yml") => Format::Yaml,
+        (format, _) => format,
+    };
+    let outcome = match format {
+        Format::Auto => python::evaluate(path, &text, options, environment),
+        Format::Json | Format::Yaml => read_data(path, &text, format, options),
+    };
+    let Outcome { jobs, mistakes, warnings, sources } = outcome;
+    if !mistakes.is_empty() {
+        return Err(ConfigError::located(mistakes, &sources));
+    }
+    let (jobs, places) = jobs.into_iter().map(|Job { spec, places }| (spec, places)).unzip();
+    Ok(Loaded { jobs, warnings, path: path.to_owned(), places, sources })
+}
+
+/// What became of a file.
+#[derive(Debug, Default)]
+struct Outcome {
+    jobs: Vec<Job>,
+    mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
+    sources: Sources,
+}
+
+impl Outcome {
+    fn add(&mut self, job: &std::rc::Rc<value::Struct>, options: &Options) {
+        match job::finish(job, &options.binds) {
+            Ok(job) => self.jobs.push(job),
+            Err(mistakes) => self.mistakes.extend(mistakes),
+        }
+    }
+
+    fn warn(&mut self, jobs: &[std::rc::Rc<value::Struct>]) {
+        let mut sentences = std::collections::BTreeSet::new();
+        for job in jobs {
+            job::ignored(&value::Value::Struct(job.clone()), &mut sentences);
+        }
+        self.warnings.extend(sentences.into_iter().map(str::to_owned));
+    }
+}
+
+fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outcome {
+    let mut outcome = Outcome::default();
+    let file = outcome.sources.add(path, text);
+    let origin = Origin { file, line: 0 };
+    match input::read(text, format, &origin, &value::Language::default()) {
+        Ok(jobs) => {
+            outcome.warn(&jobs);
+            jobs.iter().for_each(|job| outcome.add(job, options));
+            for mistake in &mut outcome.mistakes {
+                mistake.origin.get_or_insert_with(|| origin.clone());
+            }
+        }
+        Err(mistakes) => outcome.mistakes = mistakes,
+    }
+    outcome
+}
+
+impl Loaded {
+    /// Complaints about a job of this file, made by whoever checked it, with the lines that they
+    /// are about.
+    pub(crate) fn explain(&self, job: &JobSpec, complaints: Vec<Complaint>) -> ConfigError {
+        let known = self.jobs.iter().position(|it| it == job);
+        let places = known.map_or_else(Places::default, |it| self.places[it].clone());
+        let mistakes = complaints.into_iter().map(|it| places.locate(it));
+        ConfigError::located(mistakes.collect(), &self.sources)
+    }
+
+    /// The file that this is from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }

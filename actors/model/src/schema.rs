@@ -16,7 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use coerce::{boolean, float, integer, one_of, text};
+pub use coerce::{boolean, float, integer, not_one_of, one_of, text};
 pub use openapi::json_schema;
 pub use table::{ENUMS, JOB, OBJECTS};
 

@@ -71,7 +71,13 @@ pub fn one_of(kind: &Enum, value: &Value) -> Result<String, String> {
     if kind.values.contains(&text.as_str()) {
         return Ok(text);
     }
-    Err(format!("{} only accepts the following values: {}", kind.name, kind.values.join(", ")))
+    Err(not_one_of(kind.name, kind.values))
+}
+
+/// The complaint about a value that is none of an enum's.
+pub fn not_one_of(name: &str, values: &[impl AsRef<str>]) -> String {
+    let values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
+    format!("{name} only accepts the following values: {}", values.join(", "))
 }
 
 pub(super) fn cannot(value: &Value, kind: &str) -> String {

@@ -1,0 +1,210 @@
+//! Runs configuration files that are Python.
+//!
+//! The interpreter is RustPython, built without access to the host: there is no file to open, no
+//! program to start and no socket to connect in it. What a configuration may do, reading files and
+//! the environment, is given back to it by [`module`] and `prelude.py`.
+//!
+//! Each evaluation has a thread of its own, for three reasons: the interpreter's objects belong to
+//! one thread, recursion needs a large stack to end in an error, and a file that never ends must
+//! not take this process with it.
+
+use std::{
+    path::Path,
+    rc::Rc,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use rustpython_vm::{
+    AsObject, Interpreter, PyObjectRef, PyResult, VirtualMachine,
+    builtins::PyBaseExceptionRef,
+    scope,
+    signal::{UserSignalReceiver, UserSignalSender, user_signal_channel},
+};
+
+use super::{
+    Options, Outcome,
+    errors::{Mistake, Origin},
+    value::{Struct, Value},
+};
+
+mod convert;
+mod dialect;
+mod failure;
+mod module;
+mod session;
+
+use session::Session;
+
+const STACK_BYTES: usize = 512 << 20;
+const RECURSION_LIMIT: usize = 1000;
+/// Between two attempts to interrupt a file that takes too long.
+const NUDGE: Duration = Duration::from_millis(20);
+/// After so many the thread is left behind: it is in one very long native operation.
+const NUDGES_MAX: usize = 100;
+
+pub(super) fn evaluate(
+    path: &Path,
+    text: &str,
+    options: &Options,
+    environment: Vec<(String, String)>,
+) -> Outcome {
+    let (interrupt, interrupted) = user_signal_channel();
+    let (tell, told) = mpsc::channel();
+    let file = File { path: path.to_owned(), text: text.to_owned() };
+    let options = options.clone();
+    let limit = options.time_limit;
+    let thread = thread::Builder::new().name("configuration".to_owned()).stack_size(STACK_BYTES);
+    let spawned = thread.spawn(move || {
+        let outcome = file.run(&options, environment, interrupted);
+        // Nobody listens when it took too long.
+        tell.send(outcome).ok();
+    });
+    if let Err(error) = spawned {
+        return failed(Mistake::new(format!("no thread to evaluate a configuration in: {error}")));
+    }
+    let told = told.recv_timeout(limit).or_else(|error| match error {
+        RecvTimeoutError::Timeout => nudge(&interrupt, &told, limit),
+        RecvTimeoutError::Disconnected => Err(error),
+    });
+    told.unwrap_or_else(|error| {
+        let message = match error {
+            RecvTimeoutError::Timeout => too_long(limit),
+            RecvTimeoutError::Disconnected => "the Python interpreter has crashed".to_owned(),
+        };
+        let origin = Origin { file: path.display().to_string().into(), line: 0 };
+        failed(Mistake::new(message).at(Some(origin)))
+    })
+}
+
+/// Asks until it is heard: a file may catch the exception, and other evaluations in this process
+/// may swallow the hint that there is something to hear.
+fn nudge(
+    interrupt: &UserSignalSender,
+    told: &mpsc::Receiver<Outcome>,
+    limit: Duration,
+) -> Result<Outcome, RecvTimeoutError> {
+    for _ in 0..NUDGES_MAX {
+        let raise = move |vm: &VirtualMachine| -> PyResult<()> {
+            let kind = vm.ctx.exceptions.keyboard_interrupt.to_owned();
+            Err(vm.new_exception_msg(kind, too_long(limit).into()))
+        };
+        // It may just have ended by itself.
+        interrupt.send(Box::new(raise)).ok();
+        match told.recv_timeout(NUDGE) {
+            Err(RecvTimeoutError::Timeout) => {}
+            heard => return heard,
+        }
+    }
+    Err(RecvTimeoutError::Timeout)
+}
+
+fn too_long(limit: Duration) -> String {
+    format!("the configuration was still running after {limit:?}; is there an endless loop?")
+}
+
+fn failed(mistake: Mistake) -> Outcome {
+    Outcome { mistakes: vec![mistake], ..Outcome::default() }
+}
+
+struct File {
+    path: std::path::PathBuf,
+    text: String,
+}
+
+impl File {
+    fn run(
+        &self,
+        options: &Options,
+        environment: Vec<(String, String)>,
+        interrupted: UserSignalReceiver,
+    ) -> Outcome {
+        session::begin(environment);
+        let jobs = interpreter(interrupted).enter(|vm| {
+            vm.recursion_limit.set(RECURSION_LIMIT);
+            let jobs = self.jobs(vm);
+            flush(vm);
+            jobs.map_err(|exception| failure::explain(&exception, vm))
+        });
+        let Session { sources, mistakes, .. } = session::end();
+        let mut outcome = Outcome { sources, mistakes, ..Outcome::default() };
+        match jobs {
+            Err(mistake) => outcome.mistakes.push(mistake),
+            Ok(jobs) => {
+                outcome.warn(&jobs);
+                jobs.iter().for_each(|job| outcome.add(job, options));
+            }
+        }
+        outcome
+    }
+
+    /// Runs the file and takes what it has put into `jobs`.
+    fn jobs(&self, vm: &VirtualMachine) -> PyResult<Vec<Rc<Struct>>> {
+        let scope = vm.new_scope_with_main()?;
+        prelude(vm, &scope)?;
+        session::with(|it| it.scope = Some(scope.clone()));
+        module::run_file(&self.path, &self.text, vm)?;
+        let jobs = scope.globals.get_item_opt("jobs", vm)?;
+        jobs.map_or_else(|| Ok(Vec::new()), |jobs| as_jobs(jobs, vm))
+    }
+}
+
+fn as_jobs(jobs: PyObjectRef, vm: &VirtualMachine) -> PyResult<Vec<Rc<Struct>>> {
+    let language_job = session::with(|it| it.language.job());
+    let Value::List(items) = convert::from_python(&jobs, vm)? else {
+        return Err(vm.new_type_error("jobs must be a list of Job objects"));
+    };
+    let as_job = |(n, item): (usize, &Value)| match item {
+        Value::Struct(job) if job.schema.is_a(&language_job) => Ok(job.clone()),
+        other => Err(vm.new_type_error(format!("jobs[{n}] is {other}, not a Job"))),
+    };
+    items.iter().enumerate().map(as_job).collect()
+}
+
+fn interpreter(interrupted: UserSignalReceiver) -> Interpreter {
+    let mut settings = rustpython_vm::Settings::default();
+    settings.install_signal_handlers = false;
+    // Files that have worked for years are full of "\*" and the like.
+    settings.warnoptions.push("ignore".to_owned());
+    let builder = Interpreter::builder(settings);
+    let native = rustpython_stdlib::stdlib_module_defs(&builder.ctx);
+    let ours = module::airglow::module_def(&builder.ctx);
+    builder
+        .add_native_modules(&native)
+        .add_native_module(ours)
+        .add_frozen_modules(rustpython_pylib::FROZEN_STDLIB)
+        .init_hook(move |vm| vm.set_user_signal_channel(interrupted))
+        .interpreter()
+}
+
+/// The macro that compiles it does not tell cargo which file it has read.
+const _: &str = include_str!("python/prelude.py");
+
+/// Fills the namespace that files run in.
+fn prelude(vm: &VirtualMachine, scope: &scope::Scope) -> PyResult<()> {
+    dialect::old_names_of_dictionaries(vm);
+    let code = rustpython_vm::py_compile!(
+        file = "python/prelude.py",
+        mode = "exec",
+        module_name = "airglow"
+    );
+    vm.run_code_obj(vm.ctx.new_code(code), vm.new_scope_with_builtins())?;
+    let names = vm.import("_airglow", 0)?.get_attr("names", vm)?;
+    vm.call_method(scope.globals.as_object(), "update", (names,))?;
+    Ok(())
+}
+
+fn flush(vm: &VirtualMachine) {
+    let flushed = || -> PyResult<()> {
+        let stderr = vm.import("sys", 0)?.get_attr("stderr", vm)?;
+        vm.call_method(&stderr, "flush", ()).map(drop)
+    };
+    // What a file printed is a courtesy.
+    flushed().ok();
+}
+
+/// An exception that ends up as the user's message, word for word.
+fn refused(vm: &VirtualMachine, message: impl Into<String>) -> PyBaseExceptionRef {
+    vm.new_value_error(message.into())
+}
