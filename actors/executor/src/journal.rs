@@ -14,18 +14,13 @@ use airglow_model::{
     machine::{Machine, Timestamp},
     run::{Event, Run},
 };
-use serde::{Deserialize, Serialize};
 
 pub(crate) struct Journal {
     file: File,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    at: Timestamp,
-    #[serde(flatten)]
-    event: Event,
-}
+/// When it was noticed, and what.
+type Entry = (Timestamp, Event);
 
 /// What `run` has become.
 pub(crate) fn read(path: &Path, run: Run) -> io::Result<Run> {
@@ -43,7 +38,7 @@ impl Journal {
     }
 
     pub(crate) fn append(&mut self, at: Timestamp, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Entry { at, event: event.clone() })?;
+        let mut line = serde_json::to_vec(&(at, event))?;
         line.push(b'\n');
         self.file.write_all(&line)
     }
@@ -57,7 +52,7 @@ fn read_whole_lines(path: &Path, mut run: Run) -> io::Result<(Run, u64)> {
     };
     let mut length = 0;
     for line in text.split_inclusive(|it| *it == b'\n').filter(|it| it.ends_with(b"\n")) {
-        let Entry { at, event } = serde_json::from_slice(line)?;
+        let (at, event): Entry = serde_json::from_slice(line)?;
         run = run.step(at, &event).map_err(|it| io::Error::other(it.to_string()))?;
         length += line.len() as u64;
     }
@@ -90,7 +85,7 @@ mod tests {
             expected = expected.step(at, &event).unwrap();
             journal.append(at, &event).unwrap();
         }
-        journal.file.write_all(b"{\"at\":6,\"ev").unwrap();
+        journal.file.write_all(b"[6,{\"event\":\"go").unwrap();
         let (found, mut journal) = Journal::open(&path, run()).unwrap();
         assert_eq!(found, expected);
         journal.append(at, &Event::Gone { id: id() }).unwrap();
@@ -104,7 +99,7 @@ mod tests {
         let path = folder.path().join("journal");
         std::fs::write(
             &path,
-            "{\"at\":1,\"event\":\"prepared\"}\n{\"at\":2,\"event\":\"prepared\"}\n",
+            "[1,{\"event\":\"prepared\"}]\n[2,{\"event\":\"prepared\"}]\n",
         )
         .unwrap();
         let error = read(&path, run()).unwrap_err().to_string();

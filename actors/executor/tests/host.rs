@@ -1,0 +1,53 @@
+//! Real processes on a real host: what only the executor's shell and its shepherds can get wrong.
+//!
+//! Each test is a scheduler to an agent of its own, over a real link. This program is three things:
+//! the tests, the agent that a test starts and kills, and the shepherds that such an agent starts.
+//! So it has no test harness around its `main`, which would know nothing of the other two.
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "host/adoption.rs"]
+mod adoption;
+#[path = "host/agent.rs"]
+mod agent;
+#[path = "host/bench.rs"]
+mod bench;
+#[path = "host/endings.rs"]
+mod endings;
+#[path = "host/processes.rs"]
+mod processes;
+#[path = "host/uplink.rs"]
+mod uplink;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    arguments.next();
+    match std::env::args().nth(1).as_deref() {
+        Some(airglow_executor::SHEPHERD) => airglow_executor::shepherd(arguments.skip(1)),
+        Some(agent::AGENT) => agent::main(arguments.skip(1)),
+        _ => {
+            let tests = [processes::tests(), endings::tests(), adoption::tests(), uplink::tests()];
+            libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect())
+                .exit_code()
+        }
+    }
+}
+
+/// A test's name is its function's.
+#[macro_export]
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
+            vec![$($crate::trial(stringify!($test), $test)),*]
+        }
+    };
+}
+
+fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}

@@ -1,0 +1,123 @@
+//! The agent dies and comes back, and nobody's process notices.
+
+use airglow_model::{
+    ids::TaskId,
+    wire::{ProcessState, Question, RunState},
+};
+use nix::{
+    sys::signal::{SIGKILL, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+
+use crate::{
+    bench::{Bench, is_alive, outline},
+    trials,
+};
+
+trials![
+    processes_outlive_the_agent_and_are_adopted,
+    what_ends_while_the_agent_is_away_is_known_when_it_is_back,
+    a_run_whose_shepherd_died_with_the_agent_is_lost,
+    an_agent_killed_while_it_starts_many_tasks_runs_each_once,
+    a_task_that_was_being_killed_is_killed_by_the_next_agent,
+];
+
+fn processes_outlive_the_agent_and_are_adopted() {
+    let mut bench = Bench::new();
+    bench.launch("t", json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] }));
+    bench.runs("t");
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    assert!(is_alive(pid));
+    bench.start_agent();
+    assert_eq!(bench.inventory.len(), 1);
+    assert_eq!(bench.inventory[0].state, RunState::Running);
+    assert_eq!(bench.pid("t", "p"), pid);
+    bench.kill("t");
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert!(!is_alive(pid));
+    assert_eq!(outline(&bench.processes("t")), "p K");
+}
+
+fn what_ends_while_the_agent_is_away_is_known_when_it_is_back() {
+    let mut bench = Bench::new();
+    let cmdline = "until [ -e go ]; do sleep 0.01; done; exit 3";
+    bench.launch(
+        "t",
+        json!({ "processes": [
+            { "name": "p", "cmdline": cmdline, "max_failures": 1 },
+            { "name": "f", "cmdline": "true", "final": true },
+        ] }),
+    );
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+    bench.until(|| !is_alive(pid));
+    bench.start_agent();
+    assert_eq!(bench.ends("t"), RunState::Failed);
+    let processes = bench.processes("t");
+    assert_eq!(outline(&processes), "p F, f S");
+    assert_eq!(processes[0].runs[0].exit_code, Some(3));
+}
+
+fn a_run_whose_shepherd_died_with_the_agent_is_lost() {
+    let mut bench = Bench::new();
+    let cmdline = "[ -e again ] && exit 0; touch again; echo up > up; sleep 1000";
+    let process = json!({ "name": "p", "cmdline": cmdline, "min_duration": 0 });
+    bench.launch("t", json!({ "processes": [process] }));
+    bench.written("t", "up");
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    kill(Pid::from_raw(bench.shepherd("t", "p.0")), SIGKILL).unwrap();
+    bench.start_agent();
+    assert_eq!(bench.ends("t"), RunState::Finished);
+    assert_eq!(outline(&bench.processes("t")), "p L S");
+    assert!(!is_alive(pid));
+}
+
+fn an_agent_killed_while_it_starts_many_tasks_runs_each_once() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..30).map(|it| format!("t{it}")).collect();
+    let cmdline = "echo $$ >> ran; until [ -e go ]; do sleep 0.05; done";
+    let task = || json!({ "processes": [{ "name": "p", "cmdline": cmdline }] });
+    for (round, id) in ids.iter().enumerate() {
+        bench.launch(id, task());
+        if round % 10 == 9 {
+            // Wherever it happens to be.
+            bench.ask(Question::Processes { task_id: TaskId(id.clone()) });
+            bench.kill_agent();
+            bench.start_agent();
+        }
+    }
+    // As a scheduler does when the inventory lacks what it has ordered.
+    for id in &ids {
+        bench.launch(id, task());
+    }
+    for id in &ids {
+        let pid = bench.pid(id, "p");
+        assert_eq!(bench.written(id, "ran"), pid.to_string());
+        std::fs::write(bench.sandbox(id).join("go"), "").unwrap();
+        assert_eq!(bench.ends(id), RunState::Finished);
+        assert_eq!(outline(&bench.processes(id)), "p S");
+    }
+}
+
+fn a_task_that_was_being_killed_is_killed_by_the_next_agent() {
+    let mut bench = Bench::new();
+    let cmdline = "trap '' TERM; echo up > up; while :; do sleep 1000; done";
+    bench.launch(
+        "t",
+        json!({ "processes": [{ "name": "p", "cmdline": cmdline }], "finalization_wait": 1 }),
+    );
+    bench.written("t", "up");
+    let pid = bench.pid("t", "p");
+    bench.kill("t");
+    bench.processes("t");
+    bench.kill_agent();
+    bench.start_agent();
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert!(!is_alive(pid));
+    let run = &bench.processes("t")[0].runs[0];
+    assert_eq!((run.state, run.exit_code), (ProcessState::Killed, Some(-9)));
+}

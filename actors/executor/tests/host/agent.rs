@@ -1,0 +1,34 @@
+//! The agent that a test starts: an executor and nothing else.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use airglow_executor::{Config, Executor, RunAs};
+use airglow_kit::identity::Identity;
+use airglow_model::{resources::Attributes, wire::Capacity};
+
+/// What the program is called with to be one.
+pub(crate) const AGENT: &str = "agent";
+
+/// `agent DATA SCHEDULER`, until it is killed, or told to end its tasks and itself: SIGTERM.
+pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let data = PathBuf::from(arguments.next().expect("a folder"));
+    let scheduler = arguments.next().expect("an address").into_string().expect("plain text");
+    let config = Config {
+        host: "h".into(),
+        attributes: Attributes::new(),
+        capacity: Some(Capacity::default()),
+        schedulers: vec![scheduler.parse().expect("an address")],
+        identity: Identity::load(&data).expect("an identity").expect("an identity"),
+        binary: std::env::current_exe().expect("this program is somewhere"),
+        run_as: RunAs::Oneself,
+        data,
+    };
+    actix_rt::System::new().block_on(async {
+        let executor = Executor::start(config).expect("the executor starts");
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let mut told_to_end = tokio::signal::unix::signal(kind).expect("signals can be heard");
+        told_to_end.recv().await;
+        executor.stop(false).await;
+    });
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,348 @@
+//! A scheduler on a bench, with one agent wired to it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use airglow_kit::{
+    identity::{Authority, Role},
+    link::{Listener, Receiver, Sender},
+};
+use airglow_model::{
+    config::{Kind, Ports, TaskConfig},
+    ids::{Attempt, JobKey, TaskId},
+    wire::{
+        Answer, Bytes, Inventoried, Launch, ProcessState, ProcessView, Question, RunState, RunView,
+        Status, Stream, ToExecutor, ToScheduler,
+    },
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+pub(crate) struct Bench {
+    runtime: Runtime,
+    folder: tempfile::TempDir,
+    listener: Listener,
+    agent: Child,
+    link: Option<(Sender<ToExecutor>, Receiver<ToScheduler>)>,
+    /// Everything that was reported, repetitions included.
+    pub(crate) reports: Vec<Status>,
+    pub(crate) inventory: Vec<Inventoried>,
+    answers: BTreeMap<u64, Answer>,
+    asked: u64,
+    pub(crate) acknowledges: bool,
+}
+
+/// Far longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let authority = Authority::open_or_create(&folder.path().join("ca"), "c").unwrap();
+        let own = authority.issue(Role::Scheduler, "s").unwrap();
+        fs::create_dir_all(&data).unwrap();
+        authority.issue(Role::Agent, "h").unwrap().save(&data).unwrap();
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        let listener =
+            runtime.block_on(Listener::bind(anywhere, &own, Arc::new(authority))).unwrap();
+        let agent = spawn_agent(&data, &listener);
+        let mut bench = Self {
+            runtime,
+            folder,
+            listener,
+            agent,
+            link: None,
+            reports: Vec::new(),
+            inventory: Vec::new(),
+            answers: BTreeMap::new(),
+            asked: 0,
+            acknowledges: true,
+        };
+        bench.connect();
+        bench
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
+        self.data().join("tasks").join(id).join("sandbox")
+    }
+
+    /// Until the agent is there and has said what it has.
+    pub(crate) fn connect(&mut self) {
+        let listener = &mut self.listener;
+        let link = self.runtime.block_on(async { listener.accept().await.1.split() });
+        self.link = Some(link);
+        let mut has_inventory = false;
+        while !has_inventory {
+            has_inventory = matches!(self.hear(), ToScheduler::Inventory { .. });
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.link = None;
+    }
+
+    /// As `kill -9` does, so that it cannot do anything about it.
+    pub(crate) fn kill_agent(&mut self) {
+        self.agent.kill().unwrap();
+        self.agent.wait().unwrap();
+        self.link = None;
+    }
+
+    pub(crate) fn start_agent(&mut self) {
+        self.agent = spawn_agent(&self.data(), &self.listener);
+        self.connect();
+    }
+
+    /// Has it end its tasks and itself.
+    pub(crate) fn stop_agent(&mut self) {
+        kill(Pid::from_raw(self.agent.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let (agent, runtime) = (&mut self.agent, &self.runtime);
+        runtime.block_on(async {
+            while agent.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+
+    pub(crate) fn say(&self, message: &ToExecutor) {
+        self.link.as_ref().unwrap().0.send(message).unwrap();
+    }
+
+    /// The next message, taken note of.
+    fn hear(&mut self) -> ToScheduler {
+        let (_, receiver) = self.link.as_mut().expect("there is a link");
+        let heard = async { tokio::time::timeout(PATIENCE, receiver.next()).await };
+        let heard = self.runtime.block_on(heard).expect("it says something in time");
+        let message = heard.expect("the link holds").expect("the link holds");
+        match &message {
+            ToScheduler::Status(status) => {
+                self.reports.push(status.clone());
+                if self.acknowledges {
+                    self.say(&ToExecutor::Ack { seq: status.seq });
+                }
+            }
+            ToScheduler::Inventory { tasks } => self.inventory.clone_from(tasks),
+            ToScheduler::Answer { request, answer } => {
+                self.answers.insert(*request, answer.clone());
+            }
+            ToScheduler::Hello(_) | ToScheduler::Processes { .. } => {}
+            ToScheduler::Ping => self.say(&ToExecutor::Pong),
+        }
+        message
+    }
+
+    /// `task` is what the configuration says of it; processes are `name: cmdline`.
+    pub(crate) fn launch(&mut self, id: &str, task: Value) {
+        self.say(&ToExecutor::Launch(Box::new(order(id, 0, 1, task))));
+    }
+
+    pub(crate) fn kill(&mut self, id: &str) {
+        let (task_id, reason) = (TaskId(id.into()), "for a test".to_owned());
+        self.say(&ToExecutor::Kill { task_id, reason });
+    }
+
+    pub(crate) fn run(&mut self, task: Value) -> (RunState, Vec<ProcessView>) {
+        self.launch("t", task);
+        (self.ends("t"), self.processes("t"))
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ends(&mut self, id: &str) -> RunState {
+        self.reports("it ends", |it| it.task_id.0 == id && it.state.is_terminal()).state
+    }
+
+    pub(crate) fn runs(&mut self, id: &str) {
+        self.reports("it runs", |it| it.task_id.0 == id && it.state == RunState::Running);
+    }
+
+    /// The first report that is like that, once there is one.
+    pub(crate) fn reports(&mut self, what: &str, is: impl Fn(&Status) -> bool) -> Status {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = self.reports.iter().find(|it| is(it)) {
+                return found.clone();
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{what}: {:?}", self.reports);
+            self.hear();
+        }
+    }
+
+    pub(crate) fn ask(&mut self, question: Question) -> Answer {
+        self.asked += 1;
+        self.say(&ToExecutor::Ask { request: self.asked, question });
+        loop {
+            if let Some(answer) = self.answers.remove(&self.asked) {
+                return answer;
+            }
+            self.hear();
+        }
+    }
+
+    pub(crate) fn processes(&mut self, id: &str) -> Vec<ProcessView> {
+        match self.ask(Question::Processes { task_id: TaskId(id.into()) }) {
+            Answer::Processes { processes } => processes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Once it is like that.
+    pub(crate) fn process(
+        &mut self,
+        id: &str,
+        name: &str,
+        is: impl Fn(&ProcessView) -> bool,
+    ) -> ProcessView {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let found = self.processes(id).into_iter().find(|it| it.name == name).unwrap();
+            if is(&found) {
+                return found;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{found:?}");
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
+        }
+    }
+
+    /// Its process's number, once it runs.
+    pub(crate) fn pid(&mut self, id: &str, name: &str) -> i32 {
+        let running = self.process(id, name, |it| it.state == ProcessState::Running);
+        running.runs.last().unwrap().pid.unwrap()
+    }
+
+    pub(crate) fn log(&mut self, id: &str, process: &str, run: u32) -> String {
+        let question = Question::Log {
+            task_id: TaskId(id.into()),
+            process: process.into(),
+            run,
+            stream: Stream::Stdout,
+            offset: 0,
+            length: 1_000_000,
+        };
+        match self.ask(question) {
+            Answer::Piece { data: Bytes::Text(text), .. } => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Once the file is there, and whole lines are in it: what is in it.
+    pub(crate) fn written(&self, id: &str, file: &str) -> String {
+        let path = self.sandbox(id).join(file);
+        let is_whole = |it: &String| it.ends_with('\n');
+        let text = || fs::read_to_string(&path).ok().filter(is_whole);
+        self.until(|| text().is_some());
+        text().unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn until(&self, is: impl Fn() -> bool) {
+        self.runtime.block_on(async {
+            let waiting = async {
+                while !is() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, waiting).await.expect("it happens in time");
+        });
+    }
+
+    pub(crate) fn shepherd(&self, id: &str, run: &str) -> i32 {
+        let path = self.data().join(format!("tasks/{id}/shepherds/{run}/shepherd.json"));
+        let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        i32::try_from(json["pid"].as_i64().unwrap()).unwrap()
+    }
+}
+
+/// Leaves nothing behind, however the test went.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.agent.kill().ok();
+        self.agent.wait().ok();
+        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        for task in below(self.data().join("tasks")) {
+            for run in below(task.path().join("shepherds")) {
+                let Ok(json) = fs::read(run.path().join("shepherd.json")) else { continue };
+                let json: Value = serde_json::from_slice(&json).unwrap_or_default();
+                let pid = json["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
+                if let Some(pid) = pid.filter(|it| is_shepherd(*it)) {
+                    kill(Pid::from_raw(pid), Signal::SIGUSR1).ok();
+                }
+            }
+        }
+    }
+}
+
+fn is_shepherd(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it.starts_with("airglow-herd"))
+}
+
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|it| !it.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
+fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .arg(crate::agent::AGENT)
+        .arg(data)
+        .arg(listener.local_addr().to_string())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+pub(crate) fn order(id: &str, instance: u32, attempt: u32, task: Value) -> Launch {
+    let job = JobKey::new("r", "devel", "n");
+    let mut task = task;
+    task["name"] = json!("t");
+    task["resources"] = json!({ "cpu": 0.1, "ram": 1, "disk": 1 });
+    let spec = json!({ "cluster": "c", "role": "r", "name": "n", "task": task });
+    Launch {
+        task: job.task(instance),
+        attempt: Attempt(attempt),
+        task_id: TaskId(id.into()),
+        config: Arc::new(TaskConfig {
+            job,
+            kind: Kind::Adhoc,
+            resources: Default::default(),
+            ports: Default::default(),
+            constraints: vec![],
+            tier: "preferred".into(),
+            priority: 0,
+            max_task_failures: 1,
+            spec: serde_json::from_value(spec).unwrap(),
+        }),
+        ports: Ports::from([("named_port".into(), 8123)]),
+    }
+}
+
+/// How each run ended, by process: `a S, b F F`.
+pub(crate) fn outline(processes: &[ProcessView]) -> String {
+    let letter = |it: &RunView| match it.state {
+        ProcessState::Waiting => "W",
+        ProcessState::Forked | ProcessState::Running => "R",
+        ProcessState::Success => "S",
+        ProcessState::Killed => "K",
+        ProcessState::Failed => "F",
+        ProcessState::Lost => "L",
+    };
+    let process = |it: &ProcessView| {
+        let runs: Vec<_> = it.runs.iter().map(letter).collect();
+        format!("{} {}", it.name, runs.join(" ")).trim().to_owned()
+    };
+    processes.iter().map(process).collect::<Vec<_>>().join(", ")
+}

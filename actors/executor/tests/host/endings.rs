@@ -1,0 +1,125 @@
+//! How tasks are made to end.
+
+use airglow_model::wire::RunState;
+use serde_json::json;
+
+use crate::{
+    bench::{Bench, is_alive, outline},
+    trials,
+};
+
+trials![
+    a_killed_task_is_asked_to_end_and_finalized,
+    a_process_that_ignores_sigterm_is_killed_with_all_that_came_of_it,
+    what_left_its_group_ends_with_the_task,
+    what_left_its_group_is_asked_to_end_as_well,
+    an_agent_that_stops_for_good_ends_its_tasks,
+    killing_what_is_not_here_or_over_does_nothing,
+];
+
+fn a_killed_task_is_asked_to_end_and_finalized() {
+    let mut bench = Bench::new();
+    let cmdline =
+        "trap 'echo asked > asked; exit 7' TERM; echo up > up; while :; do sleep 0.01; done";
+    bench.launch(
+        "t",
+        json!({ "processes": [
+            { "name": "p", "cmdline": cmdline },
+            { "name": "q", "cmdline": "sleep 1000" },
+            { "name": "f", "cmdline": "echo done > done", "final": true },
+        ] }),
+    );
+    bench.written("t", "up");
+    bench.pid("t", "q");
+    bench.kill("t");
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert_eq!(bench.reports.last().unwrap().message, "Instructed to kill task.");
+    assert_eq!(bench.written("t", "asked"), "asked");
+    assert_eq!(bench.written("t", "done"), "done");
+    let processes = bench.processes("t");
+    assert_eq!(outline(&processes), "p F, q K, f S");
+    let codes: Vec<_> = processes.iter().map(|it| it.runs[0].exit_code).collect();
+    assert_eq!(codes, [Some(7), Some(-15), Some(0)]);
+}
+
+fn a_process_that_ignores_sigterm_is_killed_with_all_that_came_of_it() {
+    let mut bench = Bench::new();
+    let cmdline = "trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000' & sleep 1000 &
+        echo $! > child; while :; do sleep 1000; done";
+    bench.launch(
+        "t",
+        json!({ "processes": [{ "name": "p", "cmdline": cmdline }], "finalization_wait": 1 }),
+    );
+    let pids = [
+        bench.written("t", "child").parse().unwrap(),
+        bench.written("t", "escaped").parse().unwrap(),
+        bench.pid("t", "p"),
+    ];
+    bench.kill("t");
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert_eq!(pids.map(is_alive), [false; 3]);
+    assert_eq!(bench.processes("t")[0].runs[0].exit_code, Some(-9));
+}
+
+/// A daemon of the old kind: its process ends, the task goes on, and with the task it ends.
+fn what_left_its_group_ends_with_the_task() {
+    let mut bench = Bench::new();
+    let daemon = "(trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000') & sleep 0.1";
+    bench.launch(
+        "t",
+        json!({
+            "processes": [
+                { "name": "d", "cmdline": daemon },
+                { "name": "main", "cmdline": "until [ -e go ]; do sleep 0.01; done" },
+            ],
+            "finalization_wait": 1,
+        }),
+    );
+    let escaped = bench.written("t", "escaped").parse().unwrap();
+    bench.process("t", "d", |it| it.state.is_terminal());
+    assert!(is_alive(escaped));
+    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+    assert_eq!(bench.ends("t"), RunState::Finished);
+    assert!(!is_alive(escaped));
+}
+
+fn what_left_its_group_is_asked_to_end_as_well() {
+    let mut bench = Bench::new();
+    let daemon = "setsid bash -c 'trap \"echo asked > asked; exit\" TERM; echo $$ > escaped
+        while :; do sleep 0.01; done' & sleep 0.1";
+    bench.launch(
+        "t",
+        json!({ "processes": [
+            { "name": "d", "cmdline": daemon },
+            { "name": "main", "cmdline": "sleep 1000" },
+        ] }),
+    );
+    bench.written("t", "escaped");
+    bench.process("t", "d", |it| it.state.is_terminal());
+    bench.kill("t");
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert_eq!(bench.written("t", "asked"), "asked");
+}
+
+fn an_agent_that_stops_for_good_ends_its_tasks() {
+    let mut bench = Bench::new();
+    bench.launch("t", json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] }));
+    let pid = bench.pid("t", "p");
+    bench.stop_agent();
+    assert!(!is_alive(pid));
+    assert_eq!(bench.ends("t"), RunState::Killed);
+    assert_eq!(bench.reports.last().unwrap().message, "Told to shut down executor.");
+}
+
+fn killing_what_is_not_here_or_over_does_nothing() {
+    let mut bench = Bench::new();
+    bench.kill("nobody");
+    assert_eq!(
+        bench.run(json!({ "processes": [{ "name": "p", "cmdline": "true" }] })).0,
+        RunState::Finished
+    );
+    let told = bench.reports.len();
+    bench.kill("t");
+    bench.processes("t");
+    assert_eq!(bench.reports.len(), told);
+}
