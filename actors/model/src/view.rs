@@ -132,6 +132,11 @@ impl View {
         self.forget(key);
     }
 
+    /// How many ended runs the store has of a job: they are not read when a scheduler starts.
+    pub fn recall(&mut self, key: &JobKey, ended: u32) {
+        self.job(key).history = ended;
+    }
+
     pub fn note(&mut self, note: Note) {
         match note {
             Note::Pending { job, instances, why } => {

@@ -32,6 +32,9 @@ pub enum What {
     Note(Note),
 }
 
+/// Whoever does not keep up is told how much it has missed, and should [`Feed::resume`].
+pub type Listener = broadcast::Receiver<Arc<News>>;
+
 #[derive(Debug)]
 struct Ring {
     /// Of the newest transaction.
@@ -51,8 +54,8 @@ impl Feed {
         Self { ring: Arc::new(Mutex::new(ring)), listeners: broadcast::Sender::new(KEPT) }
     }
 
-    /// Everything from now on. Whoever lags is told so, and resumes.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
+    /// Everything from now on.
+    pub fn subscribe(&self) -> Listener {
         self.listeners.subscribe()
     }
 
@@ -64,7 +67,7 @@ impl Feed {
     }
 
     /// [`Feed::since`], and then everything that is still to come, without a gap between them.
-    pub fn resume(&self, seq: u64) -> Option<(Vec<Arc<News>>, broadcast::Receiver<Arc<News>>)> {
+    pub fn resume(&self, seq: u64) -> Option<(Vec<Arc<News>>, Listener)> {
         let ring = self.ring();
         Some((ring.since(seq)?, self.listeners.subscribe()))
     }

@@ -17,7 +17,7 @@ mod read_model;
 mod scribe;
 mod store;
 
-pub use feed::{Feed, News, What};
+pub use feed::{Feed, Listener, News, What};
 pub use open::OpenError;
 pub use read_model::ReadModel;
 pub use scribe::{Gone, Scribe};

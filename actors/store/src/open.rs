@@ -162,6 +162,10 @@ impl Opening<'_> {
 
     fn redb<E: Into<redb::Error>>(self, step: &'static str) -> impl Fn(E) -> OpenError {
         use io::ErrorKind::{InvalidData, UnexpectedEof};
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "only an I/O error is not the file's fault"
+        )]
         move |error| match error.into() {
             redb::Error::Io(source) if ![InvalidData, UnexpectedEof].contains(&source.kind()) => {
                 self.io(step)(source)

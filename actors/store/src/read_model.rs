@@ -27,9 +27,7 @@ impl ReadModel {
         let changes = store.records()?.into_iter().map(change).collect();
         view.apply(&Committed { seq: store.seq()?, changes });
         for (job, ended) in store.ended_runs()? {
-            if let Some(job) = view.jobs.get_mut(&job) {
-                job.history = ended;
-            }
+            view.recall(&job, ended);
         }
         Ok(Self::new(view))
     }

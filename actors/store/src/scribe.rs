@@ -50,7 +50,8 @@ struct Desk {
 const MOST_AT_ONCE: usize = 4096;
 
 impl Scribe {
-    /// `failed` hears why, if it ever has to stop before its last handle is dropped.
+    /// `failed` hears why, if it ever has to stop before its last handle is dropped. When it is
+    /// dropped without a word, the scribe has ended and let go of the store.
     pub fn start(
         store: Store,
         view: ReadModel,
@@ -62,6 +63,7 @@ impl Scribe {
         let work = move || {
             // The unwind is not survived, only told: nothing of the desk is used after it.
             let end = catch_unwind(AssertUnwindSafe(|| desk.work(&inbox)));
+            drop((desk, inbox));
             if let Err(error) = end.unwrap_or(Err(StoreError::Panicked)) {
                 tracing::error!(error = ?error, "the store stops");
                 // If nobody wants to know, everybody has gone already.
@@ -144,5 +146,184 @@ impl Request {
             Self::Commit { changes, .. } if !changes.is_empty() => Some(changes),
             Self::Commit { .. } | Self::Note(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        },
+    };
+
+    use airglow_model::{
+        host::Host,
+        ids::{JobKey, TaskId},
+        machine::Timestamp,
+        record::{Record, RecordKey},
+    };
+    use redb::{Database, StorageBackend};
+
+    use super::*;
+    use crate::{disk::Disk, store};
+
+    /// A disk whose fsyncs are counted and can be held up, and which can be full.
+    #[derive(Debug)]
+    struct Bench {
+        disk: Disk,
+        levers: Arc<Levers>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Levers {
+        fsyncs: AtomicU64,
+        hold: Mutex<()>,
+        full: AtomicBool,
+    }
+
+    impl StorageBackend for Bench {
+        fn len(&self) -> io::Result<u64> {
+            self.disk.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.disk.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.disk.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            drop(self.levers.hold.lock());
+            self.levers.fsyncs.fetch_add(1, Relaxed);
+            self.disk.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            if self.levers.full.load(Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.disk.write(offset, data)
+        }
+    }
+
+    struct Desktop {
+        scribe: Scribe,
+        store: Store,
+        view: ReadModel,
+        feed: Feed,
+        failed: oneshot::Receiver<StoreError>,
+        levers: Arc<Levers>,
+    }
+
+    impl Desktop {
+        fn new() -> Self {
+            let file: File = tempfile::tempfile().unwrap();
+            let levers = Arc::new(Levers::default());
+            let bench = Bench { disk: Disk(file), levers: Arc::clone(&levers) };
+            let database = Database::builder().create_with_backend(bench).unwrap();
+            store::lay_out(&database).unwrap();
+            let store = Store::on(database);
+            let (view, feed) = (ReadModel::load(&store).unwrap(), Feed::new(0));
+            let (on_failure, failed) = oneshot::channel();
+            let scribe = Scribe::start(store.clone(), view.clone(), feed.clone(), on_failure);
+            Self { scribe, store, view, feed, failed, levers }
+        }
+
+        fn fsyncs(&self) -> u64 {
+            self.levers.fsyncs.load(Relaxed)
+        }
+    }
+
+    fn host(name: &str) -> Vec<Change> {
+        let record = Some(Record::Host(Host::unknown(name.into())));
+        vec![Change { key: RecordKey::Host(name.into()), record }]
+    }
+
+    #[tokio::test]
+    async fn whoever_is_acknowledged_finds_it_everywhere() {
+        let desk = Desktop::new();
+        for seq in 1..=3 {
+            let name = format!("h{seq}");
+            assert_eq!(desk.scribe.commit(host(&name)).await, Ok(seq));
+            assert_eq!(desk.view.read(|view| (view.seq, view.hosts.len() as u64)), (seq, seq));
+            let news = desk.feed.since(seq - 1).unwrap();
+            assert_eq!(*news[0], News { seq, what: What::Committed(host(&name)) });
+            assert_eq!(
+                (desk.store.seq().unwrap(), desk.store.records().unwrap().len()),
+                (seq, usize::try_from(seq).unwrap())
+            );
+        }
+        assert_eq!(desk.scribe.commit(Vec::new()).await, Ok(3), "nothing to do");
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_during_one_fsync_shares_the_next() {
+        let desk = Desktop::new();
+        let before = desk.fsyncs();
+        desk.scribe.commit(host("alone")).await.unwrap();
+        let each = desk.fsyncs() - before;
+
+        let held = desk.levers.hold.lock().unwrap();
+        let acks: Vec<_> = (0..500).map(|i| desk.scribe.commit(host(&format!("h{i}")))).collect();
+        drop(held);
+        for (ack, seq) in acks.into_iter().zip(2..) {
+            assert_eq!(ack.await, Ok(seq), "in the order of the calls");
+        }
+        let more = desk.fsyncs() - before - each;
+        assert!(more <= 2 * each, "{more} fsyncs for 500 commits; one takes {each}");
+    }
+
+    #[tokio::test]
+    async fn notes_keep_their_place_among_commits() {
+        let desk = Desktop::new();
+        let heard = |at| Note::Heard { host: "h".into(), at: Timestamp(at) };
+        let first = desk.scribe.commit(host("h"));
+        desk.scribe.note(heard(17));
+        let second = desk.scribe.commit(host("i"));
+        assert_eq!((first.await, second.await), (Ok(1), Ok(2)));
+        let news: Vec<_> = desk.feed.since(0).unwrap().iter().map(|it| it.seq).collect();
+        assert_eq!(news, [1, 1, 2]);
+        assert_eq!(*desk.feed.since(0).unwrap()[1], News { seq: 1, what: What::Note(heard(17)) });
+        let heard_at = desk.view.read(|view| view.hosts[&"h".into()].heard_at);
+        assert_eq!(heard_at, Timestamp(17));
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_nobody_is_acknowledged() {
+        let desk = Desktop::new();
+        desk.scribe.commit(host("before")).await.unwrap();
+        desk.levers.full.store(true, Relaxed);
+        assert_eq!(desk.scribe.commit(host("lost")).await, Err(Gone));
+        let error = desk.failed.await.unwrap();
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        assert_eq!(desk.scribe.commit(host("late")).await, Err(Gone));
+        assert_eq!(desk.view.read(|view| (view.seq, view.hosts.len())), (1, 1));
+        assert_eq!(desk.feed.since(1).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_bug_is_reported_like_a_broken_disk() {
+        let desk = Desktop::new();
+        let task = JobKey::new("www", "prod", "hello").task(0);
+        let mut nonsense = host("h");
+        nonsense[0].key = RecordKey::History(task, TaskId("x".to_owned()));
+        assert_eq!(desk.scribe.commit(nonsense).await, Err(Gone));
+        assert!(matches!(desk.failed.await, Ok(StoreError::Panicked)));
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_its_last_handle_and_lets_go_of_the_store() {
+        let Desktop { scribe, store, failed, .. } = Desktop::new();
+        let pending = scribe.clone().commit(host("h"));
+        drop(scribe);
+        assert_eq!(pending.await, Ok(1));
+        assert!(failed.await.is_err(), "there was nothing to complain about");
+        assert_eq!(store.handles(), 1);
     }
 }

@@ -44,7 +44,7 @@ pub enum StoreError {
         "there is no more room for the database: make some and start again, what was acknowledged \
          is safe"
     )]
-    Full(#[source] io::Error),
+    Full(#[source] Box<redb::Error>),
     #[error(
         "the database cannot be read or written: what was acknowledged is safe as far as the disk is"
     )]
@@ -67,6 +67,11 @@ impl Store {
 
     pub(crate) fn on(database: Database) -> Self {
         Self { database: Arc::new(database) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.database)
     }
 
     /// The newest transaction's number.
@@ -244,10 +249,9 @@ fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
-        match error.into() {
-            redb::Error::Io(error) if is_full(&error) => Self::Full(error),
-            error => Self::Database(Box::new(error)),
-        }
+        let error = Box::new(error.into());
+        let no_room = matches!(&*error, redb::Error::Io(error) if is_full(error));
+        if no_room { Self::Full(error) } else { Self::Database(error) }
     }
 }
 
