@@ -18,7 +18,7 @@ use airglow_scheduler::Scheduler;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-use super::{Deciding, Settings, settings, start_executor};
+use super::{Deciding, Settings, broken, settings, start_executor};
 
 /// How long tasks get to end by themselves before what is left of them is killed.
 const GRACE: Duration = Duration::from_secs(90);
@@ -60,7 +60,9 @@ impl Dev {
                 thread: Some(thread),
             }),
             // It hung up without a word: what it came to is why.
-            Err(mpsc::RecvError) => Err(joined(thread).err().context("the cluster did not start")?),
+            Err(mpsc::RecvError) => {
+                Err(joined(thread).err().context("the cluster did not start")?)
+            }
         }
     }
 
@@ -97,18 +99,18 @@ async fn live(
 ) -> Result<()> {
     let settings = settings_for(options)?;
     let deciding = Deciding::start(&settings)?;
-    let executor =
+    let mut executor =
         start_executor(&settings, deciding.identity(&settings.host)?, vec![deciding.mesh()])?;
     ready.send(deciding.api).context("nobody waits for the cluster")?;
     drop(ready);
     let ended = tokio::select! {
-        failure = deciding.scheduler.failed() => Err(failure.into()),
+        why = broken(Some(&deciding), &mut executor) => Err(why),
         _ = stopped => {
             end_all_tasks(&deciding.scheduler).await;
             Ok(())
         }
     };
-    executor.stop(false);
+    executor.stop(false).await;
     deciding.stop().await;
     ended
 }
@@ -146,7 +148,7 @@ async fn end_all_tasks(scheduler: &Scheduler) {
 }
 
 fn active_jobs(view: &View) -> Vec<JobKey> {
-    let active = view.jobs.iter().filter(|(_, job)| job.counts.keys().any(|it| it.is_active()));
+    let active = view.jobs.iter().filter(|(_, job)| job.is_active());
     active.map(|(key, _)| key.clone()).collect()
 }
 

@@ -7,7 +7,6 @@ mod dev;
 mod settings;
 
 use std::{
-    io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -17,9 +16,9 @@ use airglow_kit::{
     identity::{Identity, Role},
     link,
 };
-use airglow_model::{ids::HostId, resources::Attributes, spec::Limits, wire::Capacity};
+use airglow_model::{ids::HostId, resources::Attributes, spec::Limits};
 use airglow_scheduler::{self as scheduler, Scheduler};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 pub(crate) use dev::{Dev, DevOptions};
 pub(crate) use settings::{AgentOptions, Settings};
@@ -29,26 +28,37 @@ pub(crate) fn run(options: AgentOptions) -> Result<()> {
     let settings = Settings::gather(options)?;
     actix_rt::System::new().block_on(async {
         let scheduler = settings.scheduler.then(|| Deciding::start(&settings)).transpose()?;
-        let executor = match &scheduler {
+        let mut executor = match &scheduler {
             Some(it) => start_executor(&settings, it.identity(&settings.host)?, vec![it.mesh()]),
             None => {
                 let (identity, schedulers) = joined(&settings).await?;
                 start_executor(&settings, identity, schedulers)
             }
         }?;
-        let ended = match &scheduler {
-            Some(it) => tokio::select! {
-                failure = it.scheduler.failed() => Err(failure.into()),
-                told = told_to_end() => told,
-            },
-            None => told_to_end().await,
+        let ended = tokio::select! {
+            why = broken(scheduler.as_ref(), &mut executor) => Err(why),
+            told = told_to_end() => told,
         };
-        executor.stop(true);
+        executor.stop(true).await;
         if let Some(scheduler) = scheduler {
             scheduler.stop().await;
         }
         ended
     })
+}
+
+/// Comes back only if a part of the agent cannot go on: then why.
+async fn broken(scheduler: Option<&Deciding>, executor: &mut Executor) -> anyhow::Error {
+    let scheduler = async {
+        match scheduler {
+            Some(it) => it.scheduler.failed().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        failure = scheduler => failure.into(),
+        why = executor.gave_up() => anyhow!("the executor cannot go on: {why}"),
+    }
 }
 
 /// The part of an agent that decides, and the pages that show it.
@@ -69,7 +79,8 @@ impl Deciding {
             mesh: settings.mesh,
             limits: limits(&settings.cluster),
         })?;
-        let server = airglow_web::serve(scheduler.clone(), listener)?;
+        let pages = airglow_web::Config { names: vec![settings.host.0.clone()] };
+        let server = airglow_web::serve(scheduler.clone(), listener, pages)?;
         let handle = server.handle();
         actix_rt::spawn(server);
         tracing::info!(%api, mesh = %scheduler.mesh_addr(), "scheduling");
@@ -105,7 +116,9 @@ async fn joined(settings: &Settings) -> Result<(Identity, Vec<SocketAddr>)> {
         return Ok((identity, vec![scheduler]));
     }
     let Some(token) = &settings.token else {
-        bail!("this machine has not joined yet: say --token TOKEN (the scheduler's data folder has it)");
+        bail!(
+            "this machine has not joined yet: say --token TOKEN (the scheduler's data folder has it)"
+        );
     };
     let identity = link::join(scheduler, token, &settings.host.0).await?;
     identity.save(&dir)?;
@@ -125,6 +138,7 @@ fn start_executor(
         schedulers,
         identity,
         binary: binary()?,
+        run_as: executor::RunAs::Oneself,
     })?)
 }
 

@@ -146,17 +146,21 @@ fn values((name, values): (String, Values)) -> (String, std::collections::BTreeS
 }
 
 fn read(path: &Path) -> Result<File> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} is not an agent's configuration", path.display()))
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text)
+        .with_context(|| format!("{} is not an agent's configuration", path.display()))
 }
 
 fn read_token(path: &Path) -> Result<JoinToken> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.trim().parse().with_context(|| format!("{} holds no token", path.display()))
 }
 
 fn resolve(addr: &str) -> Result<SocketAddr> {
-    let with_port = if addr.contains(':') { addr.to_owned() } else { format!("{addr}:{MESH_PORT}") };
+    let with_port =
+        if addr.contains(':') { addr.to_owned() } else { format!("{addr}:{MESH_PORT}") };
     let found = with_port.to_socket_addrs().with_context(|| format!("cannot find {addr}"))?.next();
     found.with_context(|| format!("{addr} has no address"))
 }
@@ -201,7 +205,10 @@ mod tests {
         assert_eq!(it.api.to_string(), "127.0.0.1:8081");
         assert!(it.attributes["rack"].contains("r2") && it.attributes["zone"].contains("b"));
         let capacity = it.capacity.unwrap();
-        assert_eq!((capacity.resources.cpu_milli, &capacity.ports[..]), (1500, &[(31_000, 32_000)][..]));
+        assert_eq!(
+            (capacity.resources.cpu_milli, &capacity.ports[..]),
+            (1500, &[(31_000, 32_000)][..])
+        );
     }
 
     #[test]
