@@ -236,6 +236,11 @@ impl Scheduler {
         answer.await.unwrap_or_else(|_| Err(Unanswered::Ended(host.clone())))
     }
 
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.inner.lines
+    }
+
     async fn wish(&self, job: &JobKey, wish: Wish) -> Result<InstanceSet, Refusal> {
         let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;

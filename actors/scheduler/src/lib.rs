@@ -23,6 +23,8 @@ mod messages;
 mod refusal;
 mod root;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use airglow_kit::{identity::Authority, now};
 pub use airglow_store::{Feed, News, ReadModel, StoreError, What};

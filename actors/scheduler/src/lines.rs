@@ -10,6 +10,7 @@ use actix::Addr;
 use crate::{
     admission::Admission,
     hosts::{Sessions, Switchboard},
+    job::Jobs,
     task::Tasks,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Entities {
     pub(crate) admission: Addr<Admission>,
     pub(crate) switchboard: Addr<Switchboard>,
     pub(crate) tasks: Addr<Tasks>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a job directly"))]
+    pub(crate) jobs: Addr<Jobs>,
 }
 
 impl Lines {

@@ -132,8 +132,8 @@ async fn entities(soil: Soil, fate: Fate) {
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 
     let (limit, lifeline) = (soil.instances_max, fate.lifeline());
-    let admission = Admission::new(view, limit, jobs, tasks.clone(), lifeline).start();
-    soil.lines.have(Entities { admission, switchboard, tasks });
+    let admission = Admission::new(view, limit, jobs.clone(), tasks.clone(), lifeline).start();
+    soil.lines.have(Entities { admission, switchboard, tasks, jobs });
 }
 
 /// Everyone who has something to do, be it to wait. No host is connected yet.

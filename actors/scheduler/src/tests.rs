@@ -1,0 +1,179 @@
+//! What only the inside can do: make actors crash.
+
+use std::{path::Path, time::Duration};
+
+use actix::prelude::*;
+use airglow_kit::To;
+use airglow_model::{
+    config,
+    ids::JobKey,
+    spec::{JobSpec, Limits},
+    task::Status,
+    view::{JobView, View},
+};
+use serde_json::json;
+
+use crate::{
+    Config, Scheduler,
+    admission::Admission,
+    entity::{Entity, Role},
+    lines::Entities,
+};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl<M: Role> Handler<Crash> for Entity<M> {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("told to");
+    }
+}
+
+impl Handler<Crash> for Admission {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("told to");
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        cluster: "test".into(),
+        tasks_per_job_max: 4000,
+        tiers: vec!["preferred".into()],
+        gpus_allowed: false,
+    }
+}
+
+fn start(data: &Path) -> Scheduler {
+    let mesh = "127.0.0.1:0".parse().unwrap();
+    let (data, cluster) = (data.to_owned(), "test".to_owned());
+    Scheduler::start(Config { data, cluster, mesh, limits: limits() }).unwrap()
+}
+
+fn job(instances: u32) -> config::Job {
+    let spec: JobSpec = serde_json::from_value(json!({
+        "cluster": "test", "role": "www", "environment": "prod", "name": "hello",
+        "instances": instances,
+        "task": {
+            "name": "hello",
+            "processes": [{"name": "hello", "cmdline": "true"}],
+            "resources": {"cpu": 0.1, "ram": 1 << 20, "disk": 1 << 20},
+        },
+    }))
+    .unwrap();
+    spec.check(&limits()).unwrap()
+}
+
+fn key() -> JobKey {
+    JobKey::new("www", "prod", "hello")
+}
+
+async fn until(scheduler: &Scheduler, is_so: impl Fn(&View) -> bool) {
+    for _ in 0..10_000 {
+        if scheduler.view().read(&is_so) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("waited in vain: {:#?}", scheduler.view().read(Clone::clone));
+}
+
+fn entities(scheduler: &Scheduler) -> Entities {
+    scheduler.lines().entities().unwrap()
+}
+
+fn pending(view: &View) -> u32 {
+    view.jobs.get(&key()).and_then(|it| it.counts.get(&Status::Pending)).copied().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_task_that_crashed_goes_on_where_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(2), "somebody").await.unwrap();
+    until(&scheduler, |it| pending(it) == 2).await;
+    let tasks = entities(&scheduler).tasks;
+    tasks.do_send(To(key().task(1), Crash));
+    scheduler.kill(&key(), None, "").await.unwrap();
+    until(&scheduler, |it| !it.jobs[&key()].is_active()).await;
+}
+
+#[tokio::test]
+async fn a_task_that_keeps_crashing_is_left_alone_until_the_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(3), "somebody").await.unwrap();
+    until(&scheduler, |it| pending(it) == 3).await;
+    let tasks = entities(&scheduler).tasks;
+    let name = "www/prod/hello/1";
+    while !scheduler.view().read(|it| it.quarantined.contains_key(name)) {
+        tasks.do_send(To(key().task(1), Crash));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let reason = scheduler.view().read(|it| it.quarantined[name].reason.clone());
+    assert!(reason.starts_with("told to ("), "{reason}");
+
+    scheduler.kill(&key(), None, "").await.unwrap();
+    until(&scheduler, |it| pending(it) == 1).await;
+    scheduler.stop();
+    // It reads in its job's record what it has missed.
+    let scheduler = start(data.path());
+    until(&scheduler, |it| pending(it) == 0).await;
+    assert!(scheduler.view().read(|it| it.quarantined.is_empty()));
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_crashing_leaves_its_instances_and_the_others_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(2), "somebody").await.unwrap();
+    let jobs = entities(&scheduler).jobs;
+    while !scheduler.view().read(|it| it.quarantined.contains_key("www/prod/hello")) {
+        jobs.do_send(To(key(), Crash));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    until(&scheduler, |it| pending(it) == 2).await;
+    let refusal = scheduler.kill(&key(), None, "").await.unwrap_err();
+    assert!(refusal.to_string().starts_with("not now"), "{refusal}");
+    let other = config::Job { key: JobKey::new("www", "prod", "other"), ..job(1) };
+    scheduler.create(other, "somebody").await.unwrap();
+}
+
+#[tokio::test]
+async fn actors_that_know_each_other_are_started_again_together() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(2), "somebody").await.unwrap();
+    until(&scheduler, |it| pending(it) == 2).await;
+    entities(&scheduler).admission.do_send(Crash);
+    // Whoever asks in between is told to come again.
+    while scheduler.kill(&key(), None, "").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    until(&scheduler, |it| it.jobs.get(&key()).is_some_and(|it| !JobView::is_active(it))).await;
+}
+
+#[tokio::test]
+async fn a_scheduler_that_crashes_all_the_time_says_that_it_cannot_go_on() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    let failed = scheduler.failed();
+    let crash = async {
+        loop {
+            if let Some(entities) = scheduler.lines().entities() {
+                entities.admission.do_send(Crash);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let failure = tokio::select! {
+        failure = failed => failure,
+        () = crash => unreachable!("it never ends"),
+    };
+    assert!(failure.to_string().starts_with("entities keeps crashing: told to"), "{failure}");
+}
