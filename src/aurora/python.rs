@@ -52,18 +52,21 @@ pub(super) fn evaluate(
 ) -> Outcome {
     let (interrupt, interrupted) = user_signal_channel();
     let (tell, told) = mpsc::channel();
+    let (begin, begun) = mpsc::channel();
     let file = File { path: path.to_owned(), text: text.to_owned() };
     let options = options.clone();
     let limit = options.time_limit;
     let thread = thread::Builder::new().name("configuration".to_owned()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
-        let outcome = file.run(&options, environment, interrupted);
+        let outcome = file.run(&options, environment, interrupted, &begin);
         // Nobody listens when it took too long.
         tell.send(outcome).ok();
     });
     if let Err(error) = spawned {
         return failed(Mistake::new(format!("no thread to evaluate a configuration in: {error}")));
     }
+    // Only the file's own time counts. If the interpreter does not even start, that shows below.
+    begun.recv().ok();
     let told = told.recv_timeout(limit).or_else(|error| match error {
         RecvTimeoutError::Timeout => nudge(&interrupt, &told, limit),
         RecvTimeoutError::Disconnected => Err(error),
@@ -73,8 +76,7 @@ pub(super) fn evaluate(
             RecvTimeoutError::Timeout => too_long(limit),
             RecvTimeoutError::Disconnected => "the Python interpreter has crashed".to_owned(),
         };
-        let origin = Origin { file: path.display().to_string().into(), line: 0 };
-        failed(Mistake::new(message).at(Some(origin)))
+        failed(Mistake::new(message).at(Some(whole(path))))
     })
 }
 
@@ -104,6 +106,10 @@ fn too_long(limit: Duration) -> String {
     format!("the configuration was still running after {limit:?}; is there an endless loop?")
 }
 
+fn whole(path: &Path) -> Origin {
+    Origin { file: path.display().to_string().into(), line: 0 }
+}
+
 fn failed(mistake: Mistake) -> Outcome {
     Outcome { mistakes: vec![mistake], ..Outcome::default() }
 }
@@ -119,18 +125,22 @@ impl File {
         options: &Options,
         environment: Vec<(String, String)>,
         interrupted: UserSignalReceiver,
+        begin: &mpsc::Sender<()>,
     ) -> Outcome {
         session::begin(environment);
         let jobs = interpreter(interrupted).enter(|vm| {
             vm.recursion_limit.set(RECURSION_LIMIT);
-            let jobs = self.jobs(vm);
+            let jobs = self.jobs(vm, begin);
             flush(vm);
             jobs.map_err(|exception| failure::explain(&exception, vm))
         });
         let Session { sources, mistakes, .. } = session::end();
         let mut outcome = Outcome { sources, mistakes, ..Outcome::default() };
         match jobs {
-            Err(mistake) => outcome.mistakes.push(mistake),
+            Err(mut mistake) => {
+                mistake.origin.get_or_insert_with(|| whole(&self.path));
+                outcome.mistakes.push(mistake);
+            }
             Ok(jobs) => {
                 outcome.warn(&jobs);
                 jobs.iter().for_each(|job| outcome.add(job, options));
@@ -140,9 +150,14 @@ impl File {
     }
 
     /// Runs the file and takes what it has put into `jobs`.
-    fn jobs(&self, vm: &VirtualMachine) -> PyResult<Vec<Rc<Struct>>> {
+    fn jobs(
+        &self,
+        vm: &VirtualMachine,
+        begin: &mpsc::Sender<()>,
+    ) -> PyResult<Vec<Rc<Struct>>> {
         let scope = vm.new_scope_with_main()?;
         prelude(vm, &scope)?;
+        begin.send(()).expect("the clock is waiting for this");
         session::with(|it| it.scope = Some(scope.clone()));
         module::run_file(&self.path, &self.text, vm)?;
         let jobs = scope.globals.get_item_opt("jobs", vm)?;

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use airglow_model::template::{self, InvalidReference, Piece, Reference, Step};
 
-use super::value::{Struct, Type, Value};
+use super::value::{Presence, Struct, Type, Value};
 
 /// Beyond this a template refers to itself.
 const ROUNDS_MAX: usize = 100;
@@ -234,7 +234,16 @@ pub(super) fn evaluate(
             }
             Value::Struct(chain.enter(object, |chain| {
                 object.map(|field, value| {
-                    evaluate(value, &field.kind, chain, &format!("{at}/{}", field.name), report)
+                    let at = format!("{at}/{}", field.name);
+                    let open = report.unbound.len();
+                    let evaluated = evaluate(value, &field.kind, chain, &at, report);
+                    let by_default = matches!(&field.presence, Presence::Default(it) if it == value);
+                    if by_default && open < report.unbound.len() {
+                        // Nobody wrote this reference; what it refers to is what is missing.
+                        report.unbound.truncate(open);
+                        return Value::Empty;
+                    }
+                    evaluated
                 })
             }))
         }

@@ -51,7 +51,8 @@ fn syntax(exception: &PyBaseExceptionRef, vm: &VirtualMachine) -> Mistake {
     let source = file.as_ref().and_then(|it| session::with(|s| s.sources.get(it).cloned()));
     let source_line = source.as_ref().and_then(|it| it.lines().nth(line.checked_sub(1)?));
     let message = text("msg").unwrap_or_else(|| "invalid syntax".to_owned());
-    Mistake::new(format!("invalid syntax: {message}"))
+    let known = message.starts_with("invalid syntax");
+    Mistake::new(if known { message } else { format!("invalid syntax: {message}") })
         .at(file.map(|file| Origin { file, line }))
         .help(source_line.and_then(dialect::advice))
 }

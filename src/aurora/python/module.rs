@@ -226,6 +226,17 @@ pub(super) mod airglow {
             convert::to_python(&Value::from_json(&json), vm)
         }
 
+        /// Objects never change, so that one copy is as good as another.
+        #[pymethod]
+        fn __copy__(zelf: PyRef<Self>) -> PyRef<Self> {
+            zelf
+        }
+
+        #[pymethod]
+        fn __deepcopy__(zelf: PyRef<Self>, _memo: PyObjectRef) -> PyRef<Self> {
+            zelf
+        }
+
         #[pymethod]
         fn json_dumps(&self) -> String {
             Value::Struct(self.value.clone()).to_json().unwrap_or_default().to_string()
@@ -366,6 +377,11 @@ pub(super) mod airglow {
         }
     }
 
+    #[pyfunction]
+    fn empty() -> Empty {
+        Empty
+    }
+
     /// What `class Name(Struct)` makes.
     #[pyfunction]
     fn struct_type(
@@ -492,6 +508,7 @@ pub(super) mod airglow {
             std::io::ErrorKind::PermissionDenied => exceptions.permission_error,
             _ => exceptions.os_error,
         };
-        vm.new_exception_msg(kind.to_owned(), format!("{error}: '{path}'").into())
+        let message = format!("{error}: '{path}'");
+        vm.new_os_subtype_error(kind.to_owned(), error.raw_os_error(), message).upcast()
     }
 }

@@ -4,6 +4,7 @@ Files run with the names that this module collects in `names`. Everything that t
 through `_airglow`, which reads and does nothing else.
 """
 
+import abc
 import builtins
 import functools
 import sys
@@ -322,7 +323,8 @@ def _open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None
     if "b" in mode:
         opened = _io.BytesIO(content)
     else:
-        text = content.decode(encoding or "utf-8", errors or "strict")
+        named = encoding not in (None, "locale")
+        text = content.decode(encoding if named else "utf-8", errors or "strict")
         opened = _io.StringIO(text.replace("\r\n", "\n"))
     return opened
 
@@ -348,7 +350,7 @@ def _fspath(path):
     return type(path).__fspath__(path)
 
 
-class _PathLike:
+class _PathLike(abc.ABC):
     @classmethod
     def __subclasshook__(cls, other):
         return hasattr(other, "__fspath__")
@@ -421,7 +423,7 @@ def _make_os(name, uid, gid):
         walk=_walk,
         uname=lambda: ("Linux", _airglow.host(), "", "", ""),
     )
-    sys.modules["os"] = os
+    sys.modules["os"] = sys.modules["posix"] = os
     import posixpath
 
     os.path = posixpath
@@ -493,7 +495,7 @@ def _setup():
     _io.FileIO = _FileIO
     _airglow.Struct = Struct
     _airglow.TypeCheck = TypeCheck
-    _airglow.Empty = _airglow.EmptyType
+    _airglow.Empty = _airglow.empty()
     _airglow.typed = _typed
 
 
