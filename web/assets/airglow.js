@@ -24,21 +24,22 @@ async function refresh() {
   due = null;
   busy = true;
   again = false;
-  try {
-    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" } });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("main");
-    if (fresh && (answer.ok || answer.status === 404)) {
-      const keep = { beforeAttributeUpdated: (name, node) => !((name === "open" && node.matches("details")) || (name === "tabindex" && node.closest(".cells")) || name === "hidden") };
-      Idiomorph.morph(main(), fresh, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: keep });
-      main().dataset.now = fresh.dataset.now;
-      arrive();
-    }
-  } catch {
-    setTimeout(refreshSoon, 2000);
-  }
+  const fresh = await fetch(location.pathname + location.search)
+    .then((answer) => (answer.status < 500 ? answer.text() : null))
+    .then((text) => text && new DOMParser().parseFromString(text, "text/html").getElementById("main"))
+    .catch(() => null);
   busy = false;
+  if (!fresh) return void setTimeout(refreshSoon, 2000);
+  Idiomorph.morph(main(), fresh, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: mayChange } });
+  arrive();
   if (again) refreshSoon();
+}
+
+// What the reader has opened or filtered away stays so; which cell the tab key stops at is ours.
+function mayChange(name, node) {
+  if (name === "open") return !node.matches("details");
+  if (name === "tabindex") return !node.closest(".cells");
+  return name !== "hidden";
 }
 
 function listen() {
@@ -90,6 +91,12 @@ function tick() {
 function arrive() {
   skew = Date.now() - Number(main().dataset.now);
   document.querySelectorAll("input[data-filter]").forEach(filter);
+  // One stop for the tab key; the arrow keys go on from there.
+  for (const cells of document.querySelectorAll(".cells")) {
+    const all = [...cells.children];
+    const stop = all.find((cell) => cell.getAttribute("tabindex") === "0") ?? all[0];
+    for (const cell of all) cell.tabIndex = cell === stop ? 0 : -1;
+  }
   tick();
 }
 

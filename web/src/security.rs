@@ -134,7 +134,7 @@ mod tests {
     fn we_answer_to_addresses_localhost_and_known_names_only() {
         let names = ["airglow.example".to_owned()];
         for ours in
-            ["127.0.0.1:8081", "[::1]:8081", "::1", "LOCALHOST", "a.localhost:1", "10.0.0.7"]
+            ["127.0.0.1:8081", "[::1]:8081", "[::1]", "LOCALHOST", "a.localhost:1", "10.0.0.7"]
         {
             assert!(is_ours(ours, &names), "{ours}");
         }

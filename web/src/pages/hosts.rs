@@ -2,10 +2,11 @@
 
 use actix_web::{
     HttpResponse,
-    web::{Data, Path},
+    web::{Data, Path, Query},
 };
 use airglow_model::ids::HostId;
 use askama::Template;
+use serde::Deserialize;
 
 use super::{Section, Shell, Sorry, format, render};
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
     hosts::no_such_host,
     show,
 };
+
+/// Rows of the table on one page.
+const ROWS: usize = 100;
 
 #[derive(Template)]
 #[template(path = "hosts.html")]
@@ -29,6 +33,13 @@ struct HostPage {
     shell: Shell,
     host: HostSummary,
     detail: HostDetail,
+    page: usize,
+    pages: usize,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Choice {
+    page: Option<usize>,
 }
 
 impl HostsPage {
@@ -45,16 +56,23 @@ pub(crate) async fn hosts(site: Data<Site>) -> Result<HttpResponse, Sorry> {
     render(&HostsPage { shell, hosts, mesh: site.scheduler.mesh_addr().to_string() })
 }
 
-pub(crate) async fn host(site: Data<Site>, host: Path<String>) -> Result<HttpResponse, Sorry> {
+pub(crate) async fn host(
+    site: Data<Site>,
+    host: Path<String>,
+    choice: Query<Choice>,
+) -> Result<HttpResponse, Sorry> {
     let host = HostId(host.into_inner());
     let detail = site
         .scheduler
         .view()
         .read(|view| view.hosts.get(&host).map(|it| show::host_detail(view, it)));
-    let detail = detail.ok_or_else(|| no_such_host(&host))?;
+    let mut detail = detail.ok_or_else(|| no_such_host(&host))?;
+    let pages = detail.tasks.len().div_ceil(ROWS).max(1);
+    let page = choice.page.unwrap_or(1).clamp(1, pages);
+    detail.tasks = detail.tasks.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
     let shell = Shell::new(&site, host.0.clone(), Section::Hosts);
     let shell = shell.live(format!("host={}", format::segment(&host.0)));
-    render(&HostPage { shell, host: detail.host.clone(), detail })
+    render(&HostPage { shell, host: detail.host.clone(), detail, page, pages })
 }
 
 /// How much of a host is taken, in percent.
