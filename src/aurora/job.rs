@@ -44,17 +44,16 @@ pub(super) fn finish(job: &Rc<Struct>, bound: &[(String, String)]) -> Result<Job
 
 /// Sentences about fields that no longer mean anything.
 pub(super) fn ignored(value: &Value, sentences: &mut BTreeSet<&'static str>) {
-    match value {
-        Value::Struct(object) => {
-            for (field, value) in object.fields() {
-                match field.presence {
-                    Presence::Ignored(why) if *value != Value::Empty => drop(sentences.insert(why)),
-                    _ => ignored(value, sentences),
-                }
-            }
+    if let Value::List(items) = value {
+        items.iter().for_each(|it| ignored(it, sentences));
+    }
+    for (field, value) in value.as_struct().into_iter().flat_map(|it| it.fields()) {
+        if let Presence::Ignored(why) = field.presence
+            && *value != Value::Empty
+        {
+            sentences.insert(why);
         }
-        Value::List(items) => items.iter().for_each(|it| ignored(it, sentences)),
-        _ => {}
+        ignored(value, sentences);
     }
 }
 
@@ -141,14 +140,17 @@ fn unescape(job: &mut serde_json::Value) {
 }
 
 fn unescape_all(value: &mut serde_json::Value) {
+    use serde_json::Value as Json;
+
     match value {
-        serde_json::Value::String(text) if text.contains("{{&") => {
+        Json::String(text) => {
+            // It was evaluated before, so that it is a template.
             if let Ok(plain) = template::render(text, |_| None) {
                 *text = plain;
             }
         }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(unescape_all),
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(unescape_all),
-        _ => {}
+        Json::Array(items) => items.iter_mut().for_each(unescape_all),
+        Json::Object(fields) => fields.values_mut().for_each(unescape_all),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }

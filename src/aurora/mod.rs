@@ -9,10 +9,7 @@
 //! A file may read files and the environment. It cannot write, start programs, use the network or
 //! run for ever.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use airglow_model::spec::{Complaint, JobSpec};
 
@@ -63,7 +60,6 @@ pub(crate) struct Loaded {
     pub(crate) jobs: Vec<JobSpec>,
     /// What works and should be changed all the same, a sentence each.
     pub(crate) warnings: Vec<String>,
-    path: PathBuf,
     /// Beside `jobs`.
     places: Vec<Places>,
     sources: Sources,
@@ -102,7 +98,7 @@ fn load_in(
         return Err(ConfigError::located(mistakes, &sources));
     }
     let (jobs, places) = jobs.into_iter().map(|Job { spec, places }| (spec, places)).unzip();
-    Ok(Loaded { jobs, warnings, path: path.to_owned(), places, sources })
+    Ok(Loaded { jobs, warnings, places, sources })
 }
 
 /// What became of a file.
@@ -156,10 +152,5 @@ impl Loaded {
         let places = known.map_or_else(Places::default, |it| self.places[it].clone());
         let mistakes = complaints.into_iter().map(|it| places.locate(it));
         ConfigError::located(mistakes.collect(), &self.sources)
-    }
-
-    /// The file that this is from.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }

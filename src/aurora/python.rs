@@ -2,7 +2,7 @@
 //!
 //! The interpreter is RustPython, built without access to the host: there is no file to open, no
 //! program to start and no socket to connect in it. What a configuration may do, reading files and
-//! the environment, is given back to it by [`module`] and `prelude.py`.
+//! the environment, is given back to it by [`host`] and `sandbox.py`.
 //!
 //! Each evaluation has a thread of its own, for three reasons: the interpreter's objects belong to
 //! one thread, recursion needs a large stack to end in an error, and a file that never ends must
@@ -32,7 +32,9 @@ use super::{
 mod convert;
 mod dialect;
 mod failure;
-mod module;
+mod host;
+mod include;
+mod objects;
 mod session;
 
 use session::Session;
@@ -150,16 +152,12 @@ impl File {
     }
 
     /// Runs the file and takes what it has put into `jobs`.
-    fn jobs(
-        &self,
-        vm: &VirtualMachine,
-        begin: &mpsc::Sender<()>,
-    ) -> PyResult<Vec<Rc<Struct>>> {
+    fn jobs(&self, vm: &VirtualMachine, begin: &mpsc::Sender<()>) -> PyResult<Vec<Rc<Struct>>> {
         let scope = vm.new_scope_with_main()?;
         prelude(vm, &scope)?;
         begin.send(()).expect("the clock is waiting for this");
         session::with(|it| it.scope = Some(scope.clone()));
-        module::run_file(&self.path, &self.text, vm)?;
+        include::run_file(&self.path, &self.text, vm)?;
         let jobs = scope.globals.get_item_opt("jobs", vm)?;
         jobs.map_or_else(|| Ok(Vec::new()), |jobs| as_jobs(jobs, vm))
     }
@@ -170,9 +168,10 @@ fn as_jobs(jobs: PyObjectRef, vm: &VirtualMachine) -> PyResult<Vec<Rc<Struct>>> 
     let Value::List(items) = convert::from_python(&jobs, vm)? else {
         return Err(vm.new_type_error("jobs must be a list of Job objects"));
     };
-    let as_job = |(n, item): (usize, &Value)| match item {
-        Value::Struct(job) if job.schema.is_a(&language_job) => Ok(job.clone()),
-        other => Err(vm.new_type_error(format!("jobs[{n}] is {other}, not a Job"))),
+    let as_job = |(n, item): (usize, &Value)| {
+        let job = item.as_struct().filter(|it| it.schema.is_a(&language_job));
+        let refusal = || vm.new_type_error(format!("jobs[{n}] is {item}, not a Job"));
+        job.cloned().ok_or_else(refusal)
     };
     items.iter().enumerate().map(as_job).collect()
 }
@@ -184,31 +183,40 @@ fn interpreter(interrupted: UserSignalReceiver) -> Interpreter {
     settings.warnoptions.push("ignore".to_owned());
     let builder = Interpreter::builder(settings);
     let native = rustpython_stdlib::stdlib_module_defs(&builder.ctx);
-    let ours = module::airglow::module_def(&builder.ctx);
+    let ours = objects::airglow::module_def(&builder.ctx);
+    let host = host::airglow_host::module_def(&builder.ctx);
     builder
         .add_native_modules(&native)
         .add_native_module(ours)
+        .add_native_module(host)
         .add_frozen_modules(rustpython_pylib::FROZEN_STDLIB)
         .init_hook(move |vm| vm.set_user_signal_channel(interrupted))
         .interpreter()
 }
 
-/// The macro that compiles it does not tell cargo which file it has read.
-const _: &str = include_str!("python/prelude.py");
-
 /// Fills the namespace that files run in.
 fn prelude(vm: &VirtualMachine, scope: &scope::Scope) -> PyResult<()> {
     dialect::old_names_of_dictionaries(vm);
-    let code = rustpython_vm::py_compile!(
-        file = "python/prelude.py",
+    let sandbox = rustpython_vm::py_compile!(
+        file = "python/sandbox.py",
         mode = "exec",
-        module_name = "airglow"
+        module_name = "airglow.sandbox"
     );
-    vm.run_code_obj(vm.ctx.new_code(code), vm.new_scope_with_builtins())?;
+    let language = rustpython_vm::py_compile!(
+        file = "python/language.py",
+        mode = "exec",
+        module_name = "airglow.language"
+    );
+    for code in [vm.ctx.new_code(sandbox), vm.ctx.new_code(language)] {
+        vm.run_code_obj(code, vm.new_scope_with_builtins())?;
+    }
     let names = vm.import("_airglow", 0)?.get_attr("names", vm)?;
     vm.call_method(scope.globals.as_object(), "update", (names,))?;
     Ok(())
 }
+
+/// The macro that compiles them does not tell cargo which files it has read.
+const _: [&str; 2] = [include_str!("python/sandbox.py"), include_str!("python/language.py")];
 
 fn flush(vm: &VirtualMachine) {
     let flushed = || -> PyResult<()> {

@@ -237,7 +237,8 @@ pub(super) fn evaluate(
                     let at = format!("{at}/{}", field.name);
                     let open = report.unbound.len();
                     let evaluated = evaluate(value, &field.kind, chain, &at, report);
-                    let by_default = matches!(&field.presence, Presence::Default(it) if it == value);
+                    let by_default =
+                        matches!(&field.presence, Presence::Default(it) if it == value);
                     if by_default && open < report.unbound.len() {
                         // Nobody wrote this reference; what it refers to is what is missing.
                         report.unbound.truncate(open);
@@ -277,5 +278,68 @@ fn evaluate_text(
             report.unbound.push((at.to_owned(), unbound));
             Value::text(text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::aurora::value::{Language, binding};
+
+    /// A job of the language itself, from JSON; evaluated, and its open references.
+    fn evaluated(job: Json, bound: &[(&str, Value)]) -> (Json, Vec<String>) {
+        let kind = Type::Struct(Language::default().job());
+        let value = kind.coerce(Value::from_json(&job), &mut Vec::new());
+        let bound = bound.iter().map(|(name, value)| binding(name, value.clone()).unwrap());
+        let job = value.as_struct().unwrap().bind(Scope::Bound(bound.collect()));
+        let mut report = Report::default();
+        let value = evaluate(&Value::Struct(job), &kind, &Chain::NOTHING, "", &mut report);
+        assert_eq!(report.mistakes, []);
+        let open = |(at, names): (String, BTreeSet<Reference>)| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            format!("{at} {}", names.join(" "))
+        };
+        (value.to_json().unwrap(), report.unbound.into_iter().map(open).collect())
+    }
+
+    #[test]
+    fn a_job_is_evaluated_outwards_from_each_of_its_templates() {
+        let (job, open) = evaluated(
+            json!({
+                "role": "r", "contact": "{{task.processes[1].name}} {{nobody}}",
+                "instances": "{{count}}",
+                "task": {"processes": [
+                    {"name": "a", "cmdline": "{{name}} {{role}} {{deep.er}} {{thermos.ports[{{name}}]}}"},
+                    {"name": "b-{{role}}", "cmdline": "{{&name}}"},
+                ]},
+            }),
+            &[
+                ("count", Value::Integer(3)),
+                ("deep", Value::from_json(&json!({"er": "x", "est": 1}))),
+                ("deep.er", Value::text("{{contact}}!")),
+            ],
+        );
+        assert_eq!((&job["name"], &job["instances"]), (&json!("a"), &json!(3)));
+        assert_eq!(job["contact"], "b-r {{nobody}}");
+        let commands = &job["task"]["processes"];
+        assert_eq!(commands[0]["cmdline"], "a r b-r {{nobody}}! {{thermos.ports[a]}}");
+        assert_eq!(commands[1]["cmdline"], "{{&name}}");
+        assert_eq!(open, ["/contact nobody", "/task/processes/0/cmdline nobody thermos.ports[a]"]);
+    }
+
+    #[test]
+    fn a_structure_is_no_text() {
+        let (_, open) = evaluated(json!({"contact": "{{task}} {{update_config}}"}), &[]);
+        assert_eq!(open, ["/contact task update_config"]);
+    }
+
+    #[test]
+    fn what_refers_to_itself_is_given_up() {
+        let bound = vec![binding("x", Value::text("{{x}}{{x}}")).unwrap()];
+        let scopes = [Rc::new(Scope::Bound(bound))];
+        let expanded = Chain::scopes(&scopes, &Chain::NOTHING).expand("{{x}}");
+        assert_eq!(expanded, Err(Trouble::Endless("{{x}}".to_owned())));
     }
 }

@@ -88,6 +88,10 @@ impl Value {
         }
     }
 
+    pub(super) fn as_struct(&self) -> Option<&Rc<Struct>> {
+        if let Self::Struct(object) = self { Some(object) } else { None }
+    }
+
     pub(super) fn as_scalar(&self) -> Option<serde_json::Value> {
         match self {
             Self::Text(text) => Some((**text).into()),
@@ -157,7 +161,10 @@ impl Value {
                     fields.filter_map(|(it, value)| Some((it.name.clone(), value.to_json()?)));
                 Some(serde_json::Value::Object(fields.collect()))
             }
-            scalar => scalar.as_scalar(),
+            Self::Text(_) | Self::Integer(_) | Self::Float(_) | Self::Boolean(_) => {
+                self.as_scalar()
+            }
+            Self::Empty | Self::Other(_) | Self::Invalid => None,
         }
     }
 }

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use rustpython_vm::{
     AsObject, PyObject, PyObjectRef, PyPayload, PyResult, TryFromObject, VirtualMachine,
-    builtins::{PyDict, PyFloat, PyInt, PyList, PyStr, PyTuple},
+    builtins::{PyDict, PyDictRef, PyFloat, PyInt, PyList, PyStr, PyTuple},
     function::FuncArgs,
     protocol::PyIter,
 };
 
 use super::{
-    module::airglow::{Empty, Object},
+    objects::airglow::{Empty, Object},
     refused,
 };
 use crate::aurora::{
@@ -50,7 +50,8 @@ pub(super) fn from_python(object: &PyObject, vm: &VirtualMachine) -> PyResult<Va
         return from_sequence(items.as_slice().to_vec(), vm);
     }
     if let Some(dictionary) = object.downcast_ref::<PyDict>() {
-        let entries = dictionary.to_owned().into_iter();
+        let dictionary: PyDictRef = dictionary.to_owned();
+        let entries = dictionary.into_iter();
         let entry = |(key, value): (PyObjectRef, PyObjectRef)| {
             Ok((key.str(vm)?.to_string().into(), from_python(&value, vm)?))
         };
@@ -93,11 +94,15 @@ pub(super) fn fields(args: FuncArgs, vm: &VirtualMachine) -> PyResult<Vec<(Strin
 pub(super) fn scopes(args: FuncArgs, vm: &VirtualMachine) -> PyResult<Vec<Scope>> {
     let mut scopes = Vec::new();
     for argument in &args.args {
-        scopes.push(match from_python(argument, vm)? {
-            Value::Struct(object) => Scope::Attributes(object),
-            Value::Map(entries) => bound(entries.iter().cloned(), vm)?,
-            other => return Err(vm.new_type_error(format!("cannot bind {other}: it has no name"))),
-        });
+        let value = from_python(argument, vm)?;
+        let scope = match (value.as_struct(), &value) {
+            (Some(object), _) => Scope::Attributes(object.clone()),
+            (None, Value::Map(entries)) => bound(entries.iter().cloned(), vm)?,
+            (None, other) => {
+                return Err(vm.new_type_error(format!("cannot bind {other}: it has no name")));
+            }
+        };
+        scopes.push(scope);
     }
     if !args.kwargs.is_empty() {
         let mut named = Vec::new();
@@ -125,14 +130,12 @@ pub(super) fn field_to_python(
     vm: &VirtualMachine,
 ) -> PyResult {
     let value = match value {
-        Value::Text(text) if text.contains("{{") => {
+        Value::Text(text) => {
             let expanded = Chain::NOTHING.enter(owner, |chain| chain.expand(text));
             let (text, _) = expanded.map_err(|trouble| refused(vm, trouble.to_string()))?;
+            let coerced = kind.coerce(Value::text(text.as_str()), &mut Vec::new());
             // A number that is still a template stays a text.
-            match kind.coerce(Value::text(text.as_str()), &mut Vec::new()) {
-                Value::Invalid => Value::text(text),
-                value => value,
-            }
+            if coerced == Value::Invalid { Value::text(text) } else { coerced }
         }
         Value::Struct(inner) => {
             let around = owner.binds().iter().chain(owner.context()).cloned();
@@ -144,7 +147,13 @@ pub(super) fn field_to_python(
             let items = items.iter().map(|it| field_to_python(owner, it, of, vm));
             return typed(vm.ctx.new_list(items.collect::<PyResult<_>>()?).into(), vm);
         }
-        other => other.clone(),
+        Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Map(_)
+        | Value::Empty
+        | Value::Other(_)
+        | Value::Invalid => value.clone(),
     };
     typed(to_python(&value, vm)?, vm)
 }

@@ -85,33 +85,25 @@ impl Type {
             Self::String | Self::Integer | Self::Float | Self::Boolean | Self::Enum(_) => {
                 self.coerce_scalar(value, mistakes)
             }
-            Self::List(of) => match value {
-                Value::List(items) => {
-                    Value::List(items.iter().map(|it| of.coerce(it.clone(), mistakes)).collect())
+            Self::List(of) => {
+                let Value::List(items) = &value else { return self.refuse(&value, mistakes) };
+                Value::List(items.iter().map(|it| of.coerce(it.clone(), mistakes)).collect())
+            }
+            Self::Map(of) => {
+                let Value::Map(entries) = &value else { return self.refuse(&value, mistakes) };
+                let coerce =
+                    |(key, it): &(Rc<str>, Value)| (key.clone(), of.coerce(it.clone(), mistakes));
+                Value::Map(entries.iter().map(coerce).collect())
+            }
+            Self::Struct(schema) => {
+                if let Value::Map(entries) = &value {
+                    return from_map(schema, entries, mistakes);
                 }
-                other => self.refuse(&other, mistakes),
-            },
-            Self::Map(of) => match value {
-                Value::Map(entries) => {
-                    let coerce = |(key, it): &(Rc<str>, Value)| {
-                        (key.clone(), of.coerce(it.clone(), mistakes))
-                    };
-                    Value::Map(entries.iter().map(coerce).collect())
-                }
-                other => self.refuse(&other, mistakes),
-            },
-            Self::Struct(schema) => match value {
-                Value::Struct(it) if Rc::ptr_eq(&it.schema, schema) => Value::Struct(it),
-                Value::Struct(it) if it.schema.is_a(schema) => Value::Struct(it.cast(schema)),
-                Value::Map(entries) => {
-                    let given = entries.iter().map(|(key, it)| (key.to_string(), it.clone()));
-                    let mut wrong = Vec::new();
-                    let built = Struct::new(schema, given.collect(), None, &mut wrong);
-                    mistakes.extend(wrong.into_iter().map(|it| it.detail));
-                    Value::Struct(built)
-                }
-                other => self.refuse(&other, mistakes),
-            },
+                let object = value.as_struct().filter(|it| it.schema.is_a(schema));
+                let Some(object) = object else { return self.refuse(&value, mistakes) };
+                let exact = Rc::ptr_eq(&object.schema, schema);
+                Value::Struct(if exact { object.clone() } else { object.cast(schema) })
+            }
             Self::Choice(alternatives) => choose(alternatives, &value, mistakes),
         }
     }
@@ -127,7 +119,9 @@ impl Type {
             Self::Float => schema::float(&scalar).map(Value::Float),
             Self::Boolean => schema::boolean(&scalar).map(Value::Boolean),
             Self::Enum(it) => it.pick(&scalar),
-            _ => schema::text(&scalar).map(Value::text),
+            Self::String | Self::List(_) | Self::Map(_) | Self::Struct(_) | Self::Choice(_) => {
+                schema::text(&scalar).map(Value::text)
+            }
         };
         coerced.unwrap_or_else(|detail| {
             mistakes.push(detail);
@@ -141,11 +135,21 @@ impl Type {
     }
 
     fn is_of(&self, value: &Value) -> bool {
-        match (self, value) {
-            (Self::Struct(schema), Value::Struct(it)) => it.schema.is_a(schema),
-            _ => false,
-        }
+        let Self::Struct(schema) = self else { return false };
+        value.as_struct().is_some_and(|it| it.schema.is_a(schema))
     }
+}
+
+fn from_map(
+    schema: &Rc<Schema>,
+    entries: &[(Rc<str>, Value)],
+    mistakes: &mut Vec<String>,
+) -> Value {
+    let given = entries.iter().map(|(key, it)| (key.to_string(), it.clone()));
+    let mut wrong = Vec::new();
+    let built = Struct::new(schema, given.collect(), None, &mut wrong);
+    mistakes.extend(wrong.into_iter().map(|it| it.detail));
+    Value::Struct(built)
 }
 
 /// The alternative that the value is already of, or else the first that it can become.

@@ -1,60 +1,17 @@
-//! The native half of what files see: types, objects, and reading what is on disk.
+//! Types and objects as files see them.
 //!
-//! The other half is `prelude.py`, which builds on this and is easier to read as Python.
-
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use rustpython_vm::{PyResult, VirtualMachine, compiler};
-
-use super::{dialect, refused, session};
-use crate::aurora::errors::Origin;
-
-/// Runs a file in the one namespace that all files share.
-pub(super) fn run_file(path: &Path, text: &str, vm: &VirtualMachine) -> PyResult<()> {
-    let scope = session::with(|it| it.scope.clone()).expect("a file is being evaluated");
-    let file = session::with(|it| it.sources.add(path, text));
-    if let Some(mistake) = dialect::misread(text, |line| Origin { file: file.clone(), line }) {
-        session::with(|it| it.mistakes.push(mistake));
-        return Ok(());
-    }
-    let code = vm.compile(text, compiler::Mode::Exec, file.to_string());
-    let code = code.map_err(|error| vm.new_syntax_error(&error, Some(text)))?;
-    session::with(|it| it.running.push(path.to_owned()));
-    let ran = vm.run_code_obj(code, scope);
-    session::with(|it| it.running.pop());
-    ran.map(drop)
-}
-
-/// `include('path')`, which is relative to the file that says so.
-fn include(path: &str, vm: &VirtualMachine) -> PyResult<()> {
-    let running = session::with(|it| it.running.clone());
-    let folder = running.last().and_then(|it| it.parent()).unwrap_or(Path::new(""));
-    let path = folder.join(path);
-    if running.iter().any(|it| same_file(it, &path)) {
-        return Err(refused(vm, format!("{} includes itself", path.display())));
-    }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| refused(vm, format!("cannot include {}: {error}", path.display())))?;
-    run_file(&path, &text, vm)
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    let real = |path: &Path| -> Option<PathBuf> { fs::canonicalize(path).ok() };
-    real(a).is_some_and(|it| Some(it) == real(b))
-}
+//! A type is called to make an object, an object to copy it with changes. This much is native
+//! because files make thousands of them; what is simple and rare is in `language.py`.
 
 #[rustpython_vm::pymodule(name = "_airglow")]
 pub(super) mod airglow {
-    use std::{fs, os::unix::fs::MetadataExt, rc::Rc};
+    use std::rc::Rc;
 
     use rustpython_vm::{
         AsObject, Py, PyObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine,
         builtins::{PyDictRef, PyStr},
         common::hash::PyHash,
-        function::{FuncArgs, OptionalArg, PyComparisonValue},
+        function::{FuncArgs, PyComparisonValue},
         protocol::PyNumberMethods,
         pyclass,
         types::{AsNumber, Callable, Comparable, GetAttr, Hashable, PyComparisonOp, Representable},
@@ -423,92 +380,5 @@ pub(super) mod airglow {
         let open = open.iter().map(|it| vm.ctx.new_str(it.to_string()).into()).collect();
         let pair = vec![vm.ctx.new_str(text).into(), vm.ctx.new_list(open).into()];
         Ok(vm.ctx.new_tuple(pair).into())
-    }
-
-    #[pyfunction]
-    fn include(path: String, vm: &VirtualMachine) -> PyResult<()> {
-        super::include(&path, vm)
-    }
-
-    #[pyfunction]
-    fn environment(vm: &VirtualMachine) -> PyResult<PyDictRef> {
-        let environment = vm.ctx.new_dict();
-        for (name, value) in session::with(|it| it.environment.clone()) {
-            environment.set_item(&*name, vm.ctx.new_str(value).into(), vm)?;
-        }
-        Ok(environment)
-    }
-
-    #[pyfunction]
-    fn working_directory(vm: &VirtualMachine) -> PyResult<String> {
-        let directory = std::env::current_dir();
-        directory.map(|it| it.display().to_string()).map_err(|error| os_error(&error, ".", vm))
-    }
-
-    #[pyfunction]
-    fn read_file(path: String, vm: &VirtualMachine) -> PyResult {
-        let is_file = fs::metadata(&path).map(|it| it.is_file());
-        match is_file.and_then(|it| if it { fs::read(&path).map(Some) } else { Ok(None) }) {
-            Ok(Some(bytes)) => Ok(vm.ctx.new_bytes(bytes).into()),
-            Ok(None) => Err(vm.new_os_error(format!("not a file: '{path}'"))),
-            Err(error) => Err(os_error(&error, &path, vm)),
-        }
-    }
-
-    /// Mode, size and time of last change.
-    #[pyfunction]
-    fn stat(
-        path: String,
-        follow: OptionalArg<bool>,
-        vm: &VirtualMachine,
-    ) -> PyResult<(u32, u64, i64)> {
-        let follow = follow.unwrap_or(true);
-        let found = if follow { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
-        let found = found.map_err(|error| os_error(&error, &path, vm))?;
-        Ok((found.mode(), found.len(), found.mtime()))
-    }
-
-    #[pyfunction]
-    fn read_link(path: String, vm: &VirtualMachine) -> PyResult<String> {
-        let target = fs::read_link(&path).map_err(|error| os_error(&error, &path, vm))?;
-        Ok(target.display().to_string())
-    }
-
-    #[pyfunction]
-    fn list_directory(path: String, vm: &VirtualMachine) -> PyResult {
-        let entries = fs::read_dir(&path).and_then(|entries| {
-            entries.map(|it| Ok(it?.file_name().to_string_lossy().into_owned())).collect()
-        });
-        let mut names: Vec<String> = entries.map_err(|error| os_error(&error, &path, vm))?;
-        names.sort();
-        let names = names.into_iter().map(|it| vm.ctx.new_str(it).into());
-        Ok(vm.ctx.new_list(names.collect()).into())
-    }
-
-    #[pyfunction]
-    fn user() -> (String, u32, u32) {
-        let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
-        let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|it| it.name);
-        (name.unwrap_or_else(|| uid.to_string()), uid.as_raw(), gid.as_raw())
-    }
-
-    #[pyfunction]
-    fn host() -> String {
-        nix::unistd::gethostname().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default()
-    }
-
-    fn os_error(
-        error: &std::io::Error,
-        path: &str,
-        vm: &VirtualMachine,
-    ) -> rustpython_vm::builtins::PyBaseExceptionRef {
-        let exceptions = &vm.ctx.exceptions;
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => exceptions.file_not_found_error,
-            std::io::ErrorKind::PermissionDenied => exceptions.permission_error,
-            _ => exceptions.os_error,
-        };
-        let message = format!("{error}: '{path}'");
-        vm.new_os_subtype_error(kind.to_owned(), error.raw_os_error(), message).upcast()
     }
 }

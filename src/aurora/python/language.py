@@ -1,28 +1,16 @@
 """What a configuration finds in its namespace, as far as Python says it best.
 
-Files run with the names that this module collects in `names`. Everything that touches the host goes
-through `_airglow`, which reads and does nothing else.
+Files run with the names that this module collects in `names`. Objects come from `_airglow`.
 """
 
-import abc
-import builtins
 import functools
-import sys
-import types
 
 import _airglow
-import _io
+import _airglow_host
 
 
 class ConfigurationError(ValueError):
     """Its text is the user's message, word for word."""
-
-
-def _forbidden(what):
-    return (
-        f"{what} is not available here: a configuration can read files and the environment, "
-        "but cannot write, start programs or use the network"
-    )
 
 
 # Texts, numbers and lists: Python's own, with the few methods that the language's objects have.
@@ -313,153 +301,16 @@ class Options:
     python = staticmethod(python_options)
 
 
-# Files, for reading
-
-
-def _open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *_, **__):
-    if set(mode) - set("rbtU"):
-        raise PermissionError(_forbidden(f"open() with mode '{mode}'"))
-    content = _airglow.read_file(_fspath(file))
-    if "b" in mode:
-        opened = _io.BytesIO(content)
-    else:
-        named = encoding not in (None, "locale")
-        text = content.decode(encoding if named else "utf-8", errors or "strict")
-        opened = _io.StringIO(text.replace("\r\n", "\n"))
-    return opened
-
-
 def include(path):
     """Runs another file in this namespace; the path is relative to this file."""
     if not isinstance(path, str):
         raise ConfigurationError("You may not include() anything from filelike objects.")
-    _airglow.include(str(path))
-
-
-# Modules that cannot do here what they do elsewhere
-
-
-class _Stat:
-    def __init__(self, mode, size, mtime):
-        self.st_mode, self.st_size, self.st_mtime = mode, size, mtime
-
-
-def _fspath(path):
-    if isinstance(path, (str, bytes)):
-        return path
-    return type(path).__fspath__(path)
-
-
-class _PathLike(abc.ABC):
-    @classmethod
-    def __subclasshook__(cls, other):
-        return hasattr(other, "__fspath__")
-
-
-def _stat(path, *, follow_symlinks=True, **_):
-    return _Stat(*_airglow.stat(_fspath(path), follow_symlinks))
-
-
-def _walk(top):
-    path = sys.modules["os.path"]
-    names = _airglow.list_directory(_fspath(top))
-    directories = [it for it in names if path.isdir(path.join(top, it))]
-    yield top, directories, [it for it in names if it not in directories]
-    for directory in directories:
-        if not path.islink(path.join(top, directory)):
-            yield from _walk(path.join(top, directory))
-
-
-def _urandom(size):
-    import random
-
-    return bytes(random.getrandbits(8) for _ in range(size))
-
-
-def _missing_from_os(name):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise AttributeError(_forbidden(f"os.{name}"))
-
-
-def _make_os(name, uid, gid):
-    os = types.ModuleType("os")
-    environment = _airglow.environment()
-    os.__dict__.update(
-        __getattr__=_missing_from_os,
-        PathLike=_PathLike,
-        altsep=None,
-        cpu_count=lambda: 1,
-        curdir=".",
-        defpath="/bin:/usr/bin",
-        devnull="/dev/null",
-        environ=environment,
-        error=OSError,
-        extsep=".",
-        fsdecode=lambda path: path.decode() if isinstance(path, bytes) else _fspath(path),
-        fsencode=lambda path: path.encode() if isinstance(path, str) else _fspath(path),
-        fspath=_fspath,
-        getcwd=_airglow.working_directory,
-        getegid=lambda: gid,
-        getenv=lambda key, default=None: environment.get(key, default),
-        geteuid=lambda: uid,
-        getgid=lambda: gid,
-        getlogin=lambda: name,
-        getpid=lambda: 0,
-        getuid=lambda: uid,
-        linesep="\n",
-        listdir=lambda path=".": _airglow.list_directory(_fspath(path)),
-        lstat=lambda path, **_: _stat(path, follow_symlinks=False),
-        name="posix",
-        pardir="..",
-        O_RDONLY=0,
-        pathsep=":",
-        readlink=_airglow.read_link,
-        sep="/",
-        stat=_stat,
-        stat_result=_Stat,
-        strerror=str,
-        urandom=_urandom,
-        walk=_walk,
-        uname=lambda: ("Linux", _airglow.host(), "", "", ""),
-    )
-    sys.modules["os"] = sys.modules["posix"] = os
-    import posixpath
-
-    os.path = posixpath
-    sys.modules["os.path"] = posixpath
-
-
-def _make_getpass(name):
-    getpass = types.ModuleType("getpass")
-    environ = sys.modules["os"].environ
-
-    def getuser():
-        named = (environ.get(it) for it in ("LOGNAME", "USER", "LNAME", "USERNAME"))
-        return next((it for it in named if it), name)
-
-    getpass.getuser = getuser
-    sys.modules["getpass"] = getpass
-
-
-class _Refuse:
-    """Finds nothing, and says why for what no configuration can have."""
-
-    forbidden = {
-        "ctypes", "fcntl", "ftplib", "http", "mmap", "multiprocessing", "pty", "select",
-        "shutil", "smtplib", "socket", "ssl", "subprocess", "tempfile", "urllib.request",
-    }  # fmt: skip
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name in cls.forbidden:
-            raise ImportError(_forbidden(name), name=name)
-        return None
+    _airglow_host.include(str(path))
 
 
 # What Python 2 had
 
-_map, _filter, _zip, _range = builtins.map, builtins.filter, builtins.zip, builtins.range
+_map, _filter, _zip, _range = map, filter, zip, range
 
 
 def map(function, *sequences):
@@ -478,28 +329,10 @@ def range(*bounds):
     return list(_range(*bounds))
 
 
-class _FileIO(_io._RawIOBase):
-    """The `io` module wants to know it."""
-
-    def __init__(self, *_, **__):
-        raise PermissionError(_forbidden("io.FileIO"))
-
-
-def _setup():
-    name, uid, gid = _airglow.user()
-    sys.stdout = sys.stderr  # Standard output belongs to the command that reads the file.
-    sys.meta_path.insert(0, _Refuse)
-    _make_os(name, uid, gid)
-    _make_getpass(name)
-    builtins.open = _io.open = _io.open_code = _open
-    _io.FileIO = _FileIO
-    _airglow.Struct = Struct
-    _airglow.TypeCheck = TypeCheck
-    _airglow.Empty = _airglow.empty()
-    _airglow.typed = _typed
-
-
-_setup()
+_airglow.Struct = Struct
+_airglow.TypeCheck = TypeCheck
+_airglow.Empty = _airglow.empty()
+_airglow.typed = _typed
 
 names = dict(
     _types,
@@ -539,13 +372,13 @@ names = dict(
     java_options=java_options,
     long=int,
     map=map,
-    open=_open,
+    open=open,
     order=order,
     python_options=python_options,
     range=range,
     reduce=functools.reduce,
     unicode=str,
-    xrange=range,
+    xrange=_range,
     zip=zip,
 )
 _airglow.names = names
