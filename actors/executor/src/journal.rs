@@ -97,11 +97,8 @@ mod tests {
     fn a_journal_that_makes_no_sense_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        std::fs::write(
-            &path,
-            "[1,{\"event\":\"prepared\"}]\n[2,{\"event\":\"prepared\"}]\n",
-        )
-        .unwrap();
+        std::fs::write(&path, "[1,{\"event\":\"prepared\"}]\n[2,{\"event\":\"prepared\"}]\n")
+            .unwrap();
         let error = read(&path, run()).unwrap_err().to_string();
         assert_eq!(error, "prepared does not apply to something active");
     }

@@ -190,7 +190,7 @@ impl Tending {
     }
 
     /// The shepherd is gone.
-    fn finish(&mut self) -> io::Result<()> {
+    fn finish(&self) -> io::Result<()> {
         if self.is_ended {
             self.tell(Event::Gone { id: self.id.clone() });
         } else {
@@ -292,7 +292,6 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a timer's own clock, which tests may stop")]
 fn soon(wait: Duration) -> Instant {
     Instant::now() + wait
 }

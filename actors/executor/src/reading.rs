@@ -4,12 +4,7 @@
 //! not to leave the sandbox on any way (`RESOLVE_BENEATH`), so there is no moment between looking
 //! where a path leads and going there.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use airglow_model::{
     machine::Timestamp,
@@ -130,9 +125,12 @@ mod tests {
         let sandbox = tempfile::tempdir().unwrap();
         fs::write(sandbox.path().join("f"), "hello world").unwrap();
         fs::write(sandbox.path().join("b"), [0xff, 0xfe]).unwrap();
-        let text = |offset, length| match piece(sandbox.path(), Path::new("f"), offset, length) {
-            Answer::Piece { offset, size: 11, data: Bytes::Text(text) } => (offset, text),
-            other => panic!("{other:?}"),
+        let text = |offset, length| {
+            let found = piece(sandbox.path(), Path::new("f"), offset, length);
+            let Answer::Piece { offset, size: 11, data: Bytes::Text(text) } = found else {
+                panic!("{found:?}")
+            };
+            (offset, text)
         };
         assert_eq!(text(0, 5), (0, "hello".into()));
         assert_eq!(text(6, 100), (6, "world".into()));
@@ -157,7 +155,7 @@ mod tests {
         let is_there = |path: &str| match file(&sandbox, Path::new(path), 0, 100) {
             Answer::NotFound { .. } => false,
             Answer::Piece { .. } | Answer::Folder { .. } => true,
-            other => panic!("{path}: {other:?}"),
+            Answer::Processes { .. } | Answer::Failed { .. } => panic!("{path}"),
         };
         for inside in
             ["", "/", "inner", "inner/f", "/inner/f", "inner/up/inner/f", "inner/../inner/f"]

@@ -147,10 +147,11 @@ impl Shepherd {
         is_anybody_left()
     }
 
-    /// This must not get lost, even if there is no room on the disk for now.
+    /// This must not get lost, even if there is no room on the disk for now. Without a folder there
+    /// is nobody left who could want to know.
     fn say_ended(&self, exit: Exit, leftover: bool) {
         let ended = Ended { at: now(), exit, leftover };
-        while self.run.write_ended(&ended).is_err() {
+        while self.run.write_ended(&ended).is_err() && self.run.path().exists() {
             pause(Duration::from_secs(1));
         }
         self.ring();
@@ -158,7 +159,7 @@ impl Shepherd {
 
     /// If nobody hears it, whoever comes next will look at the files anyway.
     fn ring(&self) {
-        (&self.bell).write(&[0]).ok();
+        (&self.bell).write_all(&[0]).ok();
     }
 }
 

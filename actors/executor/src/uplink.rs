@@ -93,8 +93,7 @@ impl Uplink {
         Ok(Self::create(move |ctx| {
             let host = Arc::new(Host { known: known.clone(), uplink: ctx.address().downgrade() });
             let gave_up = ctx.address().recipient();
-            let begin =
-                move |lifeline, id: &TaskId| Runner::start(lifeline, host.clone(), id);
+            let begin = move |lifeline, id: &TaskId| Runner::start(lifeline, host.clone(), id);
             let runners = Supervisor::new(RUNNER_CRASHES, gave_up, begin).start();
             Self {
                 known,

@@ -3,6 +3,7 @@
 //! Each test is a scheduler to an agent of its own, over a real link. This program is three things:
 //! the tests, the agent that a test starts and kills, and the shepherds that such an agent starts.
 //! So it has no test harness around its `main`, which would know nothing of the other two.
+#![expect(clippy::unwrap_used, reason = "all of this is tests, which should fail there")]
 
 use std::process::ExitCode;
 

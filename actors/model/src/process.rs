@@ -184,12 +184,13 @@ impl Process {
         let Policy { max_failures, daemon, ephemeral, min_duration, max_runs } = self.policy;
         let failures = self.failures + u32::from(ended.exit.is_failure());
         let given_up = if ephemeral { State::Finished } else { State::Failed };
-        let too_many = max_failures != 0 && max_failures <= failures;
-        let state = match &ended.exit {
-            Exit::Code(0) if !daemon => State::Finished,
-            exit if exit.is_failure() && too_many => given_up,
-            _ if max_runs <= self.ended.len() + 1 => given_up,
-            _ => State::Waiting { until: ended.at + min_duration },
+        let is_hopeless = ended.exit.is_failure() && max_failures != 0 && max_failures <= failures;
+        let state = if ended.exit == Exit::Code(0) && !daemon {
+            State::Finished
+        } else if is_hopeless || max_runs <= self.ended.len() + 1 {
+            given_up
+        } else {
+            State::Waiting { until: ended.at + min_duration }
         };
         let ended = self.ended.iter().cloned().chain([ended]).collect();
         Self { policy: self.policy, state, failures, ended }

@@ -148,11 +148,11 @@ impl Bench {
     }
 
     /// `task` is what the configuration says of it; processes are `name: cmdline`.
-    pub(crate) fn launch(&mut self, id: &str, task: Value) {
+    pub(crate) fn launch(&self, id: &str, task: Value) {
         self.say(&ToExecutor::Launch(Box::new(order(id, 0, 1, task))));
     }
 
-    pub(crate) fn kill(&mut self, id: &str) {
+    pub(crate) fn kill(&self, id: &str) {
         let (task_id, reason) = (TaskId(id.into()), "for a test".to_owned());
         self.say(&ToExecutor::Kill { task_id, reason });
     }
@@ -195,10 +195,9 @@ impl Bench {
     }
 
     pub(crate) fn processes(&mut self, id: &str) -> Vec<ProcessView> {
-        match self.ask(Question::Processes { task_id: TaskId(id.into()) }) {
-            Answer::Processes { processes } => processes,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.ask(Question::Processes { task_id: TaskId(id.into()) });
+        let Answer::Processes { processes } = answer else { panic!("{answer:?}") };
+        processes
     }
 
     /// Once it is like that.
@@ -210,11 +209,14 @@ impl Bench {
     ) -> ProcessView {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let found = self.processes(id).into_iter().find(|it| it.name == name).unwrap();
-            if is(&found) {
-                return found;
+            let answer = self.ask(Question::Processes { task_id: TaskId(id.into()) });
+            if let Answer::Processes { processes } = &answer {
+                let found = processes.iter().find(|it| it.name == name).unwrap();
+                if is(found) {
+                    return found.clone();
+                }
             }
-            assert!(tokio::time::Instant::now() < deadline, "{found:?}");
+            assert!(tokio::time::Instant::now() < deadline, "{answer:?}");
             self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
         }
     }
@@ -234,10 +236,9 @@ impl Bench {
             offset: 0,
             length: 1_000_000,
         };
-        match self.ask(question) {
-            Answer::Piece { data: Bytes::Text(text), .. } => text,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.ask(question);
+        let Answer::Piece { data: Bytes::Text(text), .. } = answer else { panic!("{answer:?}") };
+        text
     }
 
     /// Once the file is there, and whole lines are in it: what is in it.
@@ -280,6 +281,7 @@ impl Drop for Bench {
                 let pid = json["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
                 if let Some(pid) = pid.filter(|it| is_shepherd(*it)) {
                     kill(Pid::from_raw(pid), Signal::SIGUSR1).ok();
+                    self.until(|| !is_shepherd(pid));
                 }
             }
         }
@@ -287,7 +289,8 @@ impl Drop for Bench {
 }
 
 fn is_shepherd(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it.starts_with("airglow-herd"))
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+    is_alive(pid) && name.is_ok_and(|it| it.starts_with("airglow-herd"))
 }
 
 pub(crate) fn is_alive(pid: i32) -> bool {

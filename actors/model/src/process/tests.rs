@@ -35,9 +35,10 @@ fn story(policy: Policy, runs: &str) -> String {
             Err(rejected) => told.push(format!("{run} {rejected}")),
         }
     }
-    told.push(match process.state {
-        State::Waiting { until } => format!("waiting until {}", until.0 / 1000),
-        _ => process.name().to_owned(),
+    told.push(if let State::Waiting { until } = process.state {
+        format!("waiting until {}", until.0 / 1000)
+    } else {
+        process.name().to_owned()
     });
     told.join("; ")
 }

@@ -407,7 +407,7 @@ fn the_whole_table_of_stages() {
     play.begin();
     let mut busy = play.run.clone();
     let forked = Process::new(busy_policy()).step(at, &process::Event::Chosen).unwrap();
-    busy.processes = vec![Arc::new(forked); 3];
+    busy.processes = std::iter::repeat_n(Arc::new(forked), 3).collect();
     let table: String = stages
         .into_iter()
         .map(|stage| {
