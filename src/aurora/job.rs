@@ -12,7 +12,7 @@ use airglow_model::{
 use super::{
     errors::{Mistake, Origin},
     scope::{Chain, Report, Scope, evaluate},
-    value::{Presence, Struct, Type, Value, binding},
+    value::{Struct, Type, Value, binding},
 };
 
 /// A job and where its parts were written, to say so if it turns out wrong later.
@@ -39,21 +39,6 @@ pub(super) fn finish(job: &Rc<Struct>, bound: &[(String, String)]) -> Result<Job
     match complaints(&report, schema::read_job(&json)) {
         Ok(spec) => Ok(Job { spec, places }),
         Err(complaints) => Err(complaints.into_iter().map(|it| places.locate(it)).collect()),
-    }
-}
-
-/// Sentences about fields that no longer mean anything.
-pub(super) fn ignored(value: &Value, sentences: &mut BTreeSet<&'static str>) {
-    if let Value::List(items) = value {
-        items.iter().for_each(|it| ignored(it, sentences));
-    }
-    for (field, value) in value.as_struct().into_iter().flat_map(|it| it.fields()) {
-        if let Presence::Ignored(why) = field.presence
-            && *value != Value::Empty
-        {
-            sentences.insert(why);
-        }
-        ignored(value, sentences);
     }
 }
 

@@ -9,7 +9,7 @@
 //! A file may read files and the environment. It cannot write, start programs, use the network or
 //! run for ever.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, rc::Rc, time::Duration};
 
 use airglow_model::spec::{Complaint, JobSpec};
 
@@ -20,6 +20,7 @@ mod pick;
 mod python;
 mod scope;
 mod value;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -111,19 +112,18 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, job: &std::rc::Rc<value::Struct>, options: &Options) {
-        match job::finish(job, &options.binds) {
-            Ok(job) => self.jobs.push(job),
-            Err(mistakes) => self.mistakes.extend(mistakes),
-        }
-    }
-
-    fn warn(&mut self, jobs: &[std::rc::Rc<value::Struct>]) {
-        let mut sentences = std::collections::BTreeSet::new();
+    /// Evaluates what a file says about jobs.
+    fn add(&mut self, jobs: &[Rc<value::Struct>], options: &Options) {
+        self.warnings.extend(warnings::ignored_fields(jobs));
         for job in jobs {
-            job::ignored(&value::Value::Struct(job.clone()), &mut sentences);
+            match job::finish(job, &options.binds) {
+                Ok(job) => {
+                    self.warnings.extend(warnings::about(&job.spec));
+                    self.jobs.push(job);
+                }
+                Err(mistakes) => self.mistakes.extend(mistakes),
+            }
         }
-        self.warnings.extend(sentences.into_iter().map(str::to_owned));
     }
 }
 
@@ -133,8 +133,7 @@ fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outc
     let origin = Origin { file, line: 0 };
     match input::read(text, format, &origin, &value::Language::default()) {
         Ok(jobs) => {
-            outcome.warn(&jobs);
-            jobs.iter().for_each(|job| outcome.add(job, options));
+            outcome.add(&jobs, options);
             for mistake in &mut outcome.mistakes {
                 mistake.origin.get_or_insert_with(|| origin.clone());
             }

@@ -143,10 +143,7 @@ impl File {
                 mistake.origin.get_or_insert_with(|| whole(&self.path));
                 outcome.mistakes.push(mistake);
             }
-            Ok(jobs) => {
-                outcome.warn(&jobs);
-                jobs.iter().for_each(|job| outcome.add(job, options));
-            }
+            Ok(jobs) => outcome.add(&jobs, options),
         }
         outcome
     }

@@ -147,6 +147,7 @@ fn the_short_examples_of_the_reference() {
     assert_eq!(announced.announce.as_ref().unwrap().portmap["aurora"], "http");
     assert_eq!(announced.update_config.batch_size, 2);
     assert!(loaded.warnings[0].starts_with("restart_threshold has no effect"), "{loaded:?}");
+    assert_eq!(loaded.warnings.len(), 1);
 }
 
 #[test]
@@ -214,6 +215,16 @@ fn the_command_line_overrides_a_part_of_a_profile() {
     let loaded = load_file("profiles.aurora", &[("profile.instances", "7")]).unwrap();
     assert_eq!(loaded.jobs[0].instances, 7);
     assert!(loaded.jobs[0].task.processes[0].cmdline.contains("repo/v1.tar"));
+}
+
+#[test]
+fn what_works_and_should_be_changed_is_warned_of() {
+    let text = "
+jobs = [job(production = True), job(name = 'm', announce = Announcer(primary_port = 'admin')),
+        job(name = 'o', cron_collision_policy = 'RUN_OVERLAP')]";
+    let warnings = load_python(text, &[]).unwrap().warnings;
+    let about: Vec<_> = warnings.iter().map(|it| it.split(' ').next().unwrap()).collect();
+    assert_eq!(about, ["c/r/e/n:", "c/r/e/m:"], "{warnings:?}");
 }
 
 #[test]

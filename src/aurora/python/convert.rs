@@ -19,7 +19,13 @@ use crate::aurora::{
 };
 
 /// Whatever a file may put into a field. What no field takes comes out as [`Value::Other`].
+///
+/// A list may contain itself, so that the interpreter counts how deep this goes.
 pub(super) fn from_python(object: &PyObject, vm: &VirtualMachine) -> PyResult<Value> {
+    vm.with_recursion(" in a value that contains itself", || convert(object, vm))
+}
+
+fn convert(object: &PyObject, vm: &VirtualMachine) -> PyResult<Value> {
     if let Some(object) = object.downcast_ref::<Object>() {
         return Ok(Value::Struct(object.value.clone()));
     }

@@ -106,6 +106,7 @@ fn python_s_own_errors_name_the_line_and_help() {
         ("x = {}['y']", "KeyError: 'y' (test.aurora:5)"),
         ("def f():\n  return 1 / 0\nf()", "ZeroDivisionError: division by zero (test.aurora:6)"),
         ("def f(): return f()\nf()", "RecursionError: "),
+        ("x = []\nx.append(x)\njob(metadata = x)", "RecursionError: "),
         ("import nope", "ModuleNotFoundError: No module named 'nope' (test.aurora:5)"),
         ("raise ValueError('Not this way')", "Not this way (test.aurora:5)"),
         ("task.nope()", "AttributeError: "),
