@@ -47,6 +47,7 @@ pub(crate) struct Order {
     pub(crate) sandbox: PathBuf,
     /// All of it: nothing is inherited.
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) open_files: u64,
     pub(crate) stdout: PathBuf,
     pub(crate) stderr: PathBuf,
 }

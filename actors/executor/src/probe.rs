@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use airglow_model::{resources::Resources, wire::Capacity};
-use nix::sys::statvfs::statvfs;
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    statvfs::statvfs,
+};
 use procfs::{Current, Meminfo};
 
 /// Below what the kernel gives out to connections by itself.
@@ -24,6 +27,14 @@ pub(crate) fn capacity(data: &Path) -> io::Result<Capacity> {
         gpus: 0,
     };
     Ok(Capacity { resources, ports: vec![PORTS] })
+}
+
+/// Lets us have as many files open as we may: every process that runs here takes two. What was
+/// usual before is returned, for the processes, some of which break if it is more.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    let (usual, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(usual)
 }
 
 /// A tenth, but no more than a large machine needs for itself.

@@ -66,7 +66,7 @@ pub(crate) enum Wish {
 
 /// How long a shepherd may take to begin, and, once asked, to end what is in its care.
 const PATIENCE: Duration = Duration::from_secs(60);
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Process {
     pub(crate) fn start(lifeline: Lifeline<RunId>, care: Arc<Care>, id: &RunId) -> Addr<Self> {

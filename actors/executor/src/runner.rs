@@ -175,7 +175,7 @@ impl Task {
         let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
         let (run, journal) = Journal::open(&folder.journal(), run)?;
         let (sender, leash) = watch::channel(());
-        let sandbox = Sandbox::of(&launch, &folder, &host.known.id.0, host.known.run_as);
+        let sandbox = Sandbox::of(&launch, &folder, &host.known);
         let care = sandbox.map(|sandbox| {
             Arc::new(Care {
                 folder,

@@ -13,7 +13,7 @@ use airglow_model::{
 use nix::unistd::{Uid, User};
 
 use crate::{
-    RunAs,
+    Known, RunAs,
     folder::{Order, TaskFolder, log_within_sandbox, make_folder},
     template,
 };
@@ -23,23 +23,19 @@ use crate::{
 pub(crate) struct Sandbox {
     path: PathBuf,
     user: String,
+    open_files: u64,
     names: template::Names,
 }
 
 impl Sandbox {
     /// # Errors
     /// Why not, as users are told it.
-    pub(crate) fn of(
-        launch: &Launch,
-        folder: &TaskFolder,
-        host: &str,
-        run_as: RunAs,
-    ) -> Result<Self, String> {
-        let user = match run_as {
+    pub(crate) fn of(launch: &Launch, folder: &TaskFolder, host: &Known) -> Result<Self, String> {
+        let user = match host.run_as {
             RunAs::Oneself => own_name(),
         };
-        let names = template::names(launch, host, &user)?;
-        Ok(Self { path: folder.sandbox(), user, names })
+        let names = template::names(launch, &host.id.0, &user)?;
+        Ok(Self { path: folder.sandbox(), user, open_files: host.open_files, names })
     }
 
     /// Makes the folder, unless it is there, and makes sure that every command line makes sense.
@@ -62,6 +58,7 @@ impl Sandbox {
             cmdline: template::bind(&process.cmdline, &self.names).map_err(io::Error::other)?,
             sandbox: self.path.clone(),
             environment: self.environment(),
+            open_files: self.open_files,
             stdout: log(Stream::Stdout),
             stderr: log(Stream::Stderr),
         };

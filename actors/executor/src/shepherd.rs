@@ -26,6 +26,7 @@ use nix::{
     spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn},
     sys::{
         prctl,
+        resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal},
         stat::{Mode, umask},
     },
@@ -103,6 +104,8 @@ impl Shepherd {
     fn start(&self) -> io::Result<Pid> {
         let order = self.run.order()?;
         chdir(&order.sandbox)?;
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, order.open_files.min(most), most)?;
         let main = spawn(&order)?;
         chdir("/")?;
         // Nobody else reaps it, so it is there even if it has ended.

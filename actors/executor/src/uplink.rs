@@ -4,32 +4,30 @@
 //! Reports are said again on every new link until they are acknowledged, and the inventory, which
 //! comes first, lets the scheduler find out by itself what else there is to correct.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix::{WeakAddr, prelude::*};
 use airglow_kit::{
     Fate, GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
     identity::Identity,
-    link::{self, HEARTBEAT, Sender},
+    link::{self, HEARTBEAT, Sender, Unsent},
     now,
 };
 use airglow_model::{
     ids::TaskId,
     restart::Intensity,
-    run::{Event, Run},
+    run::Event,
     wire::{
-        Answer, Hello, Inventoried, Launch, PROTOCOL, ProcessView, Question, RunState, Status,
-        ToExecutor, ToScheduler,
+        Hello, Inventoried, Launch, PROTOCOL, ProcessView, Question, RunState, Status, ToExecutor,
+        ToScheduler,
     },
 };
 
 use crate::{
     Host, Known,
-    folder::{TaskFolder, Tasks, log_within_sandbox},
     inventory::{Admission, Inventory},
-    journal,
     outbox::Reports,
-    reading,
+    records,
     runner::{Dismissed, Happened, Runner, ShowAgain},
 };
 
@@ -81,13 +79,10 @@ const RUNNER_CRASHES: Intensity = Intensity { restarts: 5, period: Duration::fro
 
 const INVENTORY_EVERY: Duration = Duration::from_secs(180);
 
-/// How many tasks whose end is settled are kept to be looked at.
-const SETTLED_MAX: usize = 200;
-
 impl Uplink {
     /// Adopts what is on disk.
     pub(crate) fn start(fate: &Fate, known: Arc<Known>) -> io::Result<Addr<Self>> {
-        let inventory = take_stock(&known.tasks)?;
+        let inventory = records::take_stock(&known.tasks)?;
         let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
         let lifeline = fate.lifeline();
         Ok(Self::create(move |ctx| {
@@ -110,11 +105,13 @@ impl Uplink {
 
     /// If it cannot be said now, whatever matters of it will be when there is a link again.
     fn say(&mut self, message: &ToScheduler) {
-        if let Some(link) = &self.link
-            && let Err(error) = link.send(message)
-        {
-            tracing::warn!(%error, "lost the scheduler");
-            self.link = None;
+        match self.link.as_ref().map(|it| it.send(message)) {
+            None | Some(Ok(())) => {}
+            Some(Err(error @ Unsent::TooLong(_))) => tracing::error!(%error, "not said"),
+            Some(Err(error @ (Unsent::Ended | Unsent::Behind))) => {
+                tracing::warn!(%error, "lost the scheduler");
+                self.link = None;
+            }
         }
     }
 
@@ -148,35 +145,34 @@ impl Uplink {
                 tracing::info!(cluster, protocol, "connected to a scheduler");
             }
             ToExecutor::Ack { seq } => self.acknowledged(seq, ctx),
-            ToExecutor::Launch(launch) => self.launch(*launch, ctx),
+            ToExecutor::Launch(launch) => self.launch(&launch),
             ToExecutor::Kill { task_id, reason } => self.kill(task_id, &reason),
             ToExecutor::Ask { request, question } => self.ask(request, question, ctx),
             ToExecutor::Pong => {}
         }
     }
 
-    fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
-        let Some(folder) = self.known.tasks.task(&launch.task_id).filter(|_| !self.is_closing)
-        else {
-            return tracing::warn!(task = %launch.task_id, "not launched");
+    /// From when this returns the task is here, whatever happens to us: it is on disk.
+    fn launch(&mut self, launch: &Launch) {
+        let id = &launch.task_id;
+        let Some(folder) = self.known.tasks.task(id).filter(|_| !self.is_closing) else {
+            return tracing::warn!(task = %id, "not launched");
         };
         if folder.settled_at().is_some() {
-            return tracing::debug!(task = %launch.task_id, "has long been over");
+            return tracing::debug!(task = %id, "has long been over");
         }
-        match self.inventory.admit(&launch) {
+        match self.inventory.admit(launch) {
             Admission::New => {}
-            Admission::Known => return tracing::debug!(task = %launch.task_id, "is here"),
-            Admission::Stale => return tracing::debug!(task = %launch.task_id, "is out of date"),
+            Admission::Known => return tracing::debug!(task = %id, "is here"),
+            Admission::Stale => return tracing::debug!(task = %id, "is out of date"),
         }
-        let id = launch.task_id.clone();
-        let made = self.known.workers.run(move || folder.make(&launch));
-        ctx.spawn(made.into_actor(self).map(move |made, this, _| match made {
-            Ok(()) => this.runners.do_send(Wake(id)),
+        match folder.make(launch) {
+            Ok(()) => self.runners.do_send(Wake(id.clone())),
             Err(error) => {
                 let message = format!("Failed to initialize sandbox: {error}");
-                this.report(&id, RunState::Failed, message);
+                self.report(id, RunState::Failed, message);
             }
-        }));
+        }
     }
 
     fn kill(&self, task_id: TaskId, reason: &str) {
@@ -218,7 +214,7 @@ impl Uplink {
             self.runners.do_send(To(id.clone(), Dismissed));
         }
         let tasks = self.known.tasks.clone();
-        let settled = self.known.workers.run(move || settle(&tasks, &over));
+        let settled = self.known.workers.run(move || records::settle(&tasks, &over));
         ctx.spawn(settled.into_actor(self).map(|settled, _, _| {
             if let Err(error) = settled {
                 tracing::error!(%error, "cannot tidy up");
@@ -228,7 +224,7 @@ impl Uplink {
 
     fn ask(&self, request: u64, question: Question, ctx: &mut Context<Self>) {
         let tasks = self.known.tasks.clone();
-        let answered = self.known.workers.run(move || answer(&tasks, &question));
+        let answered = self.known.workers.run(move || records::answer(&tasks, &question));
         ctx.spawn(answered.into_actor(self).map(move |answer, this, _| {
             this.say(&ToScheduler::Answer { request, answer });
         }));
@@ -314,62 +310,6 @@ impl Handler<GaveUp<TaskId>> for Uplink {
     }
 }
 
-/// What was here when the agent ended.
-fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
-    let mut inventory = Inventory::default();
-    for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
-        match folder.launch() {
-            Ok(Some(launch)) => {
-                let state = read_back(folder, &launch).map_or(RunState::Lost, |it| it.state());
-                inventory.add(&launch, state);
-            }
-            // Nothing was ever done with it.
-            Ok(None) => folder.remove()?,
-            Err(error) => tracing::error!(?folder, %error, "cannot be read"),
-        }
-    }
-    Ok(inventory)
-}
-
-fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
-    let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
-    journal::read(&folder.journal(), run)
-}
-
-fn answer(tasks: &Tasks, question: &Question) -> Answer {
-    let (Question::Processes { task_id }
-    | Question::Log { task_id, .. }
-    | Question::File { task_id, .. }) = question;
-    let Some((folder, launch)) = tasks.launched(task_id).ok().flatten() else {
-        return Answer::NotFound { what: task_id.to_string() };
-    };
-    match question {
-        Question::Processes { .. } => match read_back(&folder, &launch) {
-            Ok(run) => Answer::Processes { processes: run.views() },
-            Err(error) => Answer::Failed { why: error.to_string() },
-        },
-        Question::Log { process, run, stream, offset, length, .. } => {
-            let path = log_within_sandbox(process, *run, *stream);
-            reading::piece(&folder.sandbox(), &path, *offset, *length)
-        }
-        Question::File { path, offset, length, .. } => {
-            reading::file(&folder.sandbox(), Path::new(path), *offset, *length)
-        }
-    }
-}
-
-/// Marks what is over, and makes room for it by forgetting what has been over for longest.
-fn settle(tasks: &Tasks, over: &[TaskId]) -> io::Result<()> {
-    for folder in over.iter().filter_map(|id| tasks.task(id)) {
-        folder.settle()?;
-    }
-    let mut settled: Vec<_> =
-        tasks.all()?.into_iter().filter_map(|it| Some((it.settled_at()?, it))).collect();
-    settled.sort_by_key(|(at, _)| *at);
-    settled.truncate(settled.len().saturating_sub(SETTLED_MAX));
-    settled.iter().try_for_each(|(_, folder)| folder.remove())
-}
-
 /// One scheduler after the other, until the actor is gone.
 async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: &WeakAddr<Uplink>) {
     const FIRST: Duration = Duration::from_millis(100);
@@ -391,6 +331,9 @@ async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: 
                 };
                 tracing::warn!(%addr, end, "the link to the scheduler has ended");
                 uplink.do_send(Line::Disconnected);
+            }
+            Err(error) if wait == FIRST => {
+                tracing::warn!(%addr, %error, "cannot reach the scheduler, and goes on trying");
             }
             Err(error) => tracing::debug!(%addr, %error, "cannot reach the scheduler"),
         }

@@ -21,6 +21,7 @@ trials![
     a_run_whose_shepherd_died_with_the_agent_is_lost,
     an_agent_killed_while_it_starts_many_tasks_runs_each_once,
     a_task_that_was_being_killed_is_killed_by_the_next_agent,
+    r13_a_task_comes_to_its_end_however_often_its_agent_is_killed,
 ];
 
 fn processes_outlive_the_agent_and_are_adopted() {
@@ -120,4 +121,28 @@ fn a_task_that_was_being_killed_is_killed_by_the_next_agent() {
     assert!(!is_alive(pid));
     let run = &bench.processes("t")[0].runs[0];
     assert_eq!((run.state, run.exit_code), (ProcessState::Killed, Some(-9)));
+}
+
+fn r13_a_task_comes_to_its_end_however_often_its_agent_is_killed() {
+    let mut bench = Bench::new();
+    let process = |name: &str, cmdline: &str| json!({ "name": name, "cmdline": cmdline, "max_failures": 2, "min_duration": 0 });
+    let mut last = process("c", "sleep 0.02");
+    last["final"] = json!(true);
+    bench.launch(
+        "t",
+        json!({
+            "processes": [process("a", "sleep 0.02"), process("b", "sleep 0.02; exit 1"), last],
+            "constraints": [{ "order": ["a", "b"] }],
+            "max_failures": 2,
+        }),
+    );
+    bench.runs("t");
+    while !bench.reports.iter().any(|it| it.state.is_terminal()) {
+        bench.kill_agent();
+        bench.start_agent();
+        // However far it gets by then.
+        bench.processes("t");
+    }
+    assert_eq!(bench.ends("t"), RunState::Finished);
+    assert_eq!(outline(&bench.processes("t")), "a S, b F F, c S");
 }

@@ -15,6 +15,7 @@ trials![
     what_left_its_group_is_asked_to_end_as_well,
     an_agent_that_stops_for_good_ends_its_tasks,
     killing_what_is_not_here_or_over_does_nothing,
+    many_tasks_run_at_once_and_end_together,
 ];
 
 fn a_killed_task_is_asked_to_end_and_finalized() {
@@ -122,4 +123,20 @@ fn killing_what_is_not_here_or_over_does_nothing() {
     bench.kill("t");
     bench.processes("t");
     assert_eq!(bench.reports.len(), told);
+}
+
+fn many_tasks_run_at_once_and_end_together() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..100).map(|it| format!("t{it}")).collect();
+    for id in &ids {
+        bench.launch(id, json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] }));
+    }
+    let pids: Vec<_> = ids.iter().map(|id| bench.pid(id, "p")).collect();
+    for id in &ids {
+        bench.kill(id);
+    }
+    for id in &ids {
+        assert_eq!(bench.ends(id), RunState::Killed);
+    }
+    assert_eq!(pids.iter().filter(|it| is_alive(**it)).count(), 0);
 }
