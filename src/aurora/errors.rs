@@ -200,13 +200,14 @@ fn span(text: &str, line: usize, field: &Option<String>) -> Option<SourceSpan> {
     Some((start + at, length).into())
 }
 
-/// Where `name =` is in a piece of Python.
+/// Where a name is given a value: `name =` in Python, `"name":` or `name:` in data.
 fn assignment(text: &str, name: &str) -> Option<(usize, usize)> {
     let in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     let is_set = |&(at, _): &(usize, &str)| {
-        let (before, after) = (&text[..at], text[at + name.len()..].trim_start());
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let after = after.trim_start_matches(['"', '\'']).trim_start();
         let equals = after.strip_prefix('=').is_some_and(|it| !it.starts_with('='));
-        equals && !before.ends_with(in_word)
+        (equals || after.starts_with(':')) && !before.ends_with(in_word)
     };
     text.match_indices(name).find(is_set).map(|(at, _)| (at, name.len()))
 }

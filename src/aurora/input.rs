@@ -3,7 +3,7 @@
 //! `{"jobs": […]}`, or one job. Templates work as in Python files. Names must be right: a field
 //! that a job does not have is a mistake.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -13,47 +13,56 @@ use super::{
     value::{Language, Struct, Value},
 };
 
-/// The jobs in a text, each as far as it could be read, and what is wrong with them.
-pub(super) fn read(
-    text: &str,
-    format: Format,
-    origin: &Origin,
-    language: &Language,
-) -> Result<Vec<Rc<Struct>>, Vec<Mistake>> {
-    let json = parse(text, format).map_err(|(message, line)| {
-        vec![Mistake::new(message).at(Some(Origin { line, ..origin.clone() }))]
-    })?;
-    let (jobs, prefix) = match json.get("jobs") {
-        Some(Json::Array(jobs)) => (jobs.clone(), true),
-        _ => (vec![json], false),
-    };
-    let schema = language.job();
-    let mut found = Vec::new();
-    let mut mistakes = Vec::new();
-    for (n, job) in jobs.iter().enumerate() {
-        let at = if prefix { format!("/jobs/{n}") } else { String::new() };
-        let Json::Object(fields) = job else {
-            mistakes.push(Mistake {
-                message: format!("Cannot coerce '{job}' to Job"),
-                origin: Some(origin.clone()),
-                pointer: at,
-                ..Mistake::default()
-            });
-            continue;
-        };
-        let given = fields.iter().map(|(name, it)| (name.clone(), Value::from_json(it)));
-        let mut wrong = Vec::new();
-        found.push(Struct::new(&schema, given.collect(), None, &mut wrong));
-        mistakes.extend(wrong.into_iter().map(|it| Mistake {
-            message: it.detail,
-            origin: Some(origin.clone()),
-            pointer: format!("{at}/{}", it.field),
-            ..Mistake::default()
-        }));
-    }
-    if mistakes.is_empty() { Ok(found) } else { Err(mistakes) }
+mod lines;
+
+/// A job in a file, or what is wrong with it, pointers being relative to `pointer`.
+pub(super) struct Entry {
+    pub(super) pointer: String,
+    pub(super) job: Result<Rc<Struct>, Vec<Mistake>>,
 }
 
+pub(super) fn read(text: &str, format: Format, file: &Arc<str>, language: &Language) -> Vec<Entry> {
+    let json = match parse(text, format) {
+        Ok(json) => json,
+        Err((message, line)) => {
+            let mistake = Mistake::new(message).at(Some(Origin { file: file.clone(), line }));
+            return vec![Entry { pointer: String::new(), job: Err(vec![mistake]) }];
+        }
+    };
+    match json.get("jobs") {
+        Some(Json::Array(jobs)) => {
+            let entry =
+                |(n, job)| Entry { pointer: format!("/jobs/{n}"), job: build(job, language) };
+            jobs.iter().enumerate().map(entry).collect()
+        }
+        _ => vec![Entry { pointer: String::new(), job: build(&json, language) }],
+    }
+}
+
+/// The line where a pointer leads to, as far as that is known, or 0.
+pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> usize {
+    match format {
+        Format::Auto | Format::Json => lines::line_of(text, pointer),
+        Format::Yaml => 0,
+    }
+}
+
+fn build(job: &Json, language: &Language) -> Result<Rc<Struct>, Vec<Mistake>> {
+    let Json::Object(fields) = job else {
+        return Err(vec![Mistake::new(format!("Cannot coerce '{job}' to Job"))]);
+    };
+    let given = fields.iter().map(|(name, it)| (name.clone(), Value::from_json(it)));
+    let mut wrong = Vec::new();
+    let job = Struct::new(&language.job(), given.collect(), None, &mut wrong);
+    let located = |it: super::value::Mistake| Mistake {
+        message: it.detail,
+        pointer: format!("/{}", it.field),
+        ..Mistake::default()
+    };
+    if wrong.is_empty() { Ok(job) } else { Err(wrong.into_iter().map(located).collect()) }
+}
+
+/// The text as JSON, or what is wrong with it and in which line.
 fn parse(text: &str, format: Format) -> Result<Json, (String, usize)> {
     match format {
         Format::Yaml => serde_yaml_ng::from_str(text).map_err(|error| {

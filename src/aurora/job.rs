@@ -43,6 +43,11 @@ pub(super) fn finish(job: &Rc<Struct>, bound: &[(String, String)]) -> Result<Job
 }
 
 impl Places {
+    /// All that is known is where the job is.
+    pub(super) fn of_job(origin: Origin) -> Self {
+        Self(vec![(String::new(), origin)])
+    }
+
     /// The complaint at the innermost object around it of which it is known where it was written.
     pub(super) fn locate(&self, complaint: Complaint) -> Mistake {
         let Complaint { pointer, detail } = complaint;

@@ -130,15 +130,22 @@ impl Outcome {
 fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     let file = outcome.sources.add(path, text);
-    let origin = Origin { file, line: 0 };
-    match input::read(text, format, &origin, &value::Language::default()) {
-        Ok(jobs) => {
-            outcome.add(&jobs, options);
-            for mistake in &mut outcome.mistakes {
-                mistake.origin.get_or_insert_with(|| origin.clone());
-            }
+    let jobs = input::read(text, format, &file, &value::Language::default());
+    for input::Entry { pointer, job } in jobs {
+        let (read, told) = (outcome.jobs.len(), outcome.mistakes.len());
+        match job {
+            Ok(job) => outcome.add(&[job], options),
+            Err(mistakes) => outcome.mistakes.extend(mistakes),
         }
-        Err(mistakes) => outcome.mistakes = mistakes,
+        let line = input::line_of(text, format, &pointer);
+        for job in &mut outcome.jobs[read..] {
+            job.places = Places::of_job(Origin { file: file.clone(), line });
+        }
+        for mistake in &mut outcome.mistakes[told..] {
+            mistake.pointer.insert_str(0, &pointer);
+            let line = || input::line_of(text, format, &mistake.pointer);
+            mistake.origin.get_or_insert_with(|| Origin { file: file.clone(), line: line() });
+        }
     }
     outcome
 }

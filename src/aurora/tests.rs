@@ -278,7 +278,8 @@ fn json_files_have_templates_and_strict_names() {
     let error = load_text("jobs.json", &misspelt, &[]).unwrap_err().to_string();
     assert!(error.contains("Unknown schema attribute servise in Job, did you mean service?"));
     assert!(error.contains("Cannot coerce 'two' to Integer"), "{error}");
-    assert!(error.contains("/jobs/0/servise"), "{error}");
+    assert!(error.contains("jobs.json:5, /jobs/0/servise"), "{error}");
+    assert!(error.contains("jobs.json:5, /jobs/0/instances"), "{error}");
     let broken = load_text("jobs.json", "{\n\"jobs\": [,]}", &[]).unwrap_err().to_string();
     assert!(broken.contains("jobs.json:2"), "{broken}");
 }
@@ -330,6 +331,10 @@ fn later_complaints_are_explained_with_the_line_they_are_about() {
         miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
     handler.render_report(&mut picture, &error).unwrap();
     assert!(picture.contains("instances = -5)"), "{picture}");
+    let loaded = load_file("jobs.json", &[]).unwrap();
+    let complaint = Complaint { pointer: "/service".into(), detail: "no".to_owned() };
+    let error = loaded.explain(&loaded.jobs[0], vec![complaint]).to_string();
+    assert!(error.contains("jobs.json:3, /service"), "{error}");
 }
 
 #[test]
