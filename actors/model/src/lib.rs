@@ -5,8 +5,8 @@
 //! for how that is kept true.
 //!
 //! In reading order: the shape of every decision ([`machine`]), the nouns ([`ids`], [`instances`],
-//! [`resources`]), what a user writes ([`spec`]) and what it becomes ([`config`]), the machines of
-//! the cluster ([`job`], [`task`], [`host`]) and of one host ([`run`], [`process`]), the decisions
+//! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
+//! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one host ([`run`], [`process`]), the decisions
 //! between them ([`matching`], [`reconcile`]), and what is said and kept ([`wire`], [`record`],
 //! [`view`]).
 
@@ -20,6 +20,7 @@ pub mod resources;
 pub mod config;
 pub mod schema;
 pub mod spec;
+pub mod template;
 
 pub mod host;
 pub mod job;
