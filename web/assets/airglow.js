@@ -15,7 +15,7 @@ let busy = false;
 let again = false;
 
 function refreshSoon() {
-  if (document.hidden) return void (again = true);
+  if (document.hidden) return;
   if (busy || due) return void (again = busy || again);
   due = setTimeout(refresh, PAUSE);
 }
@@ -42,21 +42,23 @@ function mayChange(name, node) {
   return name !== "hidden";
 }
 
+let source = null;
+
 function listen() {
-  const query = main()?.dataset.events;
+  const query = main().dataset.events;
   const sign = document.getElementById("live");
-  if (query === undefined) return;
+  if (query === undefined || source || document.hidden) return;
   const say = (on) => {
     sign.classList.toggle("on", on);
     sign.querySelector("b").textContent = on ? "Live" : "Reconnecting";
   };
-  const source = new EventSource("/api/v1/events?" + query);
+  source = new EventSource("/api/v1/events?" + query);
   let greeted = false;
   source.addEventListener("open", () => say(true));
   source.addEventListener("error", () => {
     say(false);
     // A browser gives up for good after some answers; nobody reads a page to see it stand still.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000), source.close();
+    if (source?.readyState === EventSource.CLOSED) source = void setTimeout(listen, 3000);
   });
   const changed = () => {
     if (greeted) refreshSoon();
@@ -66,7 +68,16 @@ function listen() {
   source.addEventListener("reset", () => refreshSoon());
 }
 
-document.addEventListener("visibilitychange", () => !document.hidden && again && refreshSoon());
+// A browser has six connections to a host, and somebody may have many tabs open.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    source?.close();
+    source = null;
+  } else if (main().dataset.events !== undefined) {
+    listen();
+    refreshSoon();
+  }
+});
 
 // --- Times
 

@@ -132,6 +132,14 @@ text.addEventListener("scroll", () => {
   if (atBottom()) later();
 }, { passive: true });
 
+// A browser has six connections to a host, and somebody may have many tabs open.
+let resume = false;
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) return void (resume && follow());
+  resume = following !== null;
+  stop();
+});
+
 text.classList.add("wrap");
 toBottom();
 show();

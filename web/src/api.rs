@@ -5,22 +5,19 @@
 //! may change with any version; what is here was promised to scripts. Fields may be added: readers
 //! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
 
+mod from;
+mod schema;
+
 use std::collections::BTreeMap;
 
 use airglow_model::{
-    config::{Kind, TaskConfig},
-    ids::{ConfigId, JobKey},
-    instances::InstanceSet,
-    machine::Timestamp,
-    spec::{Complaint, JobSpec},
-    task::Status,
-    wire::{ProcessState, ProcessView, RunView},
+    config::Kind, ids::JobKey, instances::InstanceSet, machine::Timestamp, spec::JobSpec,
+    task::Status, wire::ProcessState,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{
-    ToSchema,
-    openapi::{ObjectBuilder, Ref, RefOr, Schema, schema::Type},
-};
+use utoipa::ToSchema;
+
+use self::schema::{job_spec, job_specs, kind, process_state, status};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -410,111 +407,4 @@ impl PendingTask {
     pub fn job(&self) -> JobKey {
         JobKey::new(&self.role, &self.environment, &self.name)
     }
-}
-
-impl Config {
-    pub fn new(ConfigId(number): ConfigId, instances: InstanceSet, config: &TaskConfig) -> Self {
-        Self {
-            number,
-            instances,
-            kind: config.kind,
-            resources: config.resources.into(),
-            ports: config.ports.iter().cloned().collect(),
-            tier: config.tier.clone(),
-            priority: config.priority,
-            job: config.spec.clone(),
-        }
-    }
-}
-
-impl From<airglow_model::resources::Resources> for Resources {
-    fn from(it: airglow_model::resources::Resources) -> Self {
-        // Exact: nobody has 2^53 thousandths of a core.
-        let cpu = it.cpu_milli as f64 / 1000.0;
-        Self { cpu, ram_mb: it.ram_mb, disk_mb: it.disk_mb, gpus: it.gpus }
-    }
-}
-
-impl From<&airglow_model::task::TaskEvent> for TaskEvent {
-    fn from(it: &airglow_model::task::TaskEvent) -> Self {
-        Self { at: it.at, status: it.status, message: it.message.clone() }
-    }
-}
-
-impl From<&ProcessView> for Process {
-    fn from(it: &ProcessView) -> Self {
-        Self {
-            name: it.name.clone(),
-            state: it.state,
-            is_final: it.is_final,
-            daemon: it.daemon,
-            ephemeral: it.ephemeral,
-            failures: it.failures,
-            runs: it.runs.iter().map(Run::from).collect(),
-        }
-    }
-}
-
-impl From<&RunView> for Run {
-    fn from(it: &RunView) -> Self {
-        Self {
-            run: it.run,
-            state: it.state,
-            pid: it.pid,
-            started_at: it.started_at,
-            ended_at: it.ended_at,
-            exit_code: it.exit_code,
-            message: it.message.clone(),
-        }
-    }
-}
-
-impl From<Complaint> for FieldError {
-    fn from(Complaint { pointer, detail }: Complaint) -> Self {
-        Self { pointer, detail }
-    }
-}
-
-/// The schema `Job` comes from the configuration language's own table.
-fn job_spec() -> RefOr<Schema> {
-    Ref::from_schema_name("Job").into()
-}
-
-fn job_specs() -> Schema {
-    utoipa::openapi::ArrayBuilder::new().items(job_spec()).build().into()
-}
-
-fn status() -> Schema {
-    one_of(&[
-        "THROTTLED",
-        "PENDING",
-        "ASSIGNED",
-        "STARTING",
-        "RUNNING",
-        "KILLING",
-        "RESTARTING",
-        "PREEMPTING",
-        "DRAINING",
-        "PARTITIONED",
-        "FINISHED",
-        "FAILED",
-        "KILLED",
-        "LOST",
-    ])
-}
-
-fn process_state() -> Schema {
-    one_of(&["WAITING", "FORKED", "RUNNING", "SUCCESS", "KILLED", "FAILED", "LOST"])
-}
-
-fn kind() -> Schema {
-    one_of(&["service", "adhoc", "cron"])
-}
-
-fn one_of(names: &[&str]) -> Schema {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(names.iter().copied()))
-        .build()
-        .into()
 }

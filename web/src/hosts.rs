@@ -8,7 +8,7 @@ use airglow_model::ids::HostId;
 
 use crate::{
     Site,
-    api::{HostDetail, HostSummary, Offer, Page, PendingTask, Problem, Quarantined, Tier},
+    api::{HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
     show,
 };
 
@@ -63,23 +63,4 @@ pub(crate) async fn pending(site: Data<Site>) -> impl Responder {
             .collect()
     });
     Json(Page::<PendingTask> { items, next: None })
-}
-
-/// The tiers that jobs can ask for.
-#[utoipa::path(get, path = "/api/v1/tiers", tag = "cluster", responses(
-    (status = 200, body = Page<Tier>),
-))]
-pub(crate) async fn tiers(site: Data<Site>) -> impl Responder {
-    let tiers = site.scheduler.limits().tiers.iter().enumerate();
-    let items = tiers.map(|(i, name)| Tier { name: name.clone(), default: i == 0 }).collect();
-    Json(Page::<Tier> { items, next: None })
-}
-
-/// What kept crashing inside the scheduler and was left alone.
-#[utoipa::path(get, path = "/api/v1/quarantine", tag = "cluster", responses(
-    (status = 200, body = Page<Quarantined>),
-))]
-pub(crate) async fn quarantine(site: Data<Site>) -> impl Responder {
-    let items = site.scheduler.view().read(|view| show::quarantined(view, |_| true));
-    Json(Page::<Quarantined> { items, next: None })
 }

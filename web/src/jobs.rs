@@ -16,6 +16,7 @@ use airglow_model::{
     task::Task,
     view::View,
 };
+use airglow_scheduler::Refusal;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -61,8 +62,10 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let jobs = read_jobs(&body, site.scheduler.limits())?;
     site.scheduler.view().read(|view| nobody_runs(view, &jobs))?;
-    let connection = request.connection_info();
-    let at = format!("{}://{}", connection.scheme(), connection.host());
+    let at = {
+        let connection = request.connection_info();
+        format!("{}://{}", connection.scheme(), connection.host())
+    };
     let created: Vec<_> = jobs.iter().map(|job| created(job, &at)).collect();
     for (done, job) in jobs.iter().enumerate() {
         if let Err(refusal) = site.scheduler.create(job.clone(), ANYONE).await {
@@ -90,23 +93,19 @@ async fn take_back(site: &Site, jobs: &[Job]) {
 fn read_jobs(body: &[u8], limits: &Limits) -> Result<Vec<Job>, Problem> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
-    let complain = |pointer: &str, detail: &str| {
-        Problem::invalid(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
-    };
     let Some(object) = body.as_object() else {
-        return Err(complain("", "expected an object with a list of jobs: {\"jobs\": […]}"));
+        return Err(Problem::invalid(complain("", "expected an object: {\"jobs\": […]}")));
     };
-    let mut complaints: Vec<_> = object
-        .keys()
-        .filter(|&field| field != "jobs")
-        .map(|field| Complaint { pointer: format!("/{field}"), detail: "unknown field".into() })
+    let unknown = object.keys().filter(|&field| field != "jobs");
+    let mut complaints: Vec<_> = unknown
+        .map(|field| field.replace('~', "~0").replace('/', "~1"))
+        .flat_map(|field| complain(&format!("/{field}"), "unknown field"))
         .collect();
-    let Some(specs) = object.get("jobs").and_then(Value::as_array).filter(|it| !it.is_empty())
-    else {
-        return Err(complain("/jobs", "expected a list of at least one job"));
-    };
-    let mut jobs = Vec::new();
-    let mut seen = BTreeSet::new();
+    let specs = object.get("jobs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if specs.is_empty() {
+        complaints.extend(complain("/jobs", "expected a list of at least one job"));
+    }
+    let (mut jobs, mut seen) = (Vec::new(), BTreeSet::new());
     for (i, spec) in specs.iter().enumerate() {
         match read_job(spec, limits, &mut seen) {
             Ok(job) => jobs.push(job),
@@ -126,16 +125,18 @@ fn read_job(
     seen: &mut BTreeSet<JobKey>,
 ) -> Result<Job, Vec<Complaint>> {
     let job = schema::read_job(spec)?.check(limits)?;
-    let complain = |pointer: &str, detail: &str| {
-        Err(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
-    };
     if job.config.kind == Kind::Cron {
-        return complain("/cron_schedule", "a job with a schedule is scheduled, not created");
+        return Err(complain("/cron_schedule", "a job with a schedule is scheduled, not created"));
     }
     if !seen.insert(job.key.clone()) {
-        return complain("", "another job of this request has the same role, environment and name");
+        let detail = "another job of this request has the same role, environment and name";
+        return Err(complain("", detail));
     }
     Ok(job)
+}
+
+fn complain(pointer: &str, detail: &str) -> Vec<Complaint> {
+    vec![Complaint { pointer: pointer.into(), detail: detail.into() }]
 }
 
 /// Asked before anything is created, so that usually nothing has to be taken back.
@@ -146,7 +147,7 @@ fn nobody_runs(view: &View, jobs: &[Job]) -> Result<(), Problem> {
             .is_some_and(|it| !it.unborn.is_empty() || it.tasks.values().any(Task::is_active))
     };
     match jobs.iter().find(active) {
-        Some(job) => Err(airglow_scheduler::Refusal::JobExists(job.key.clone()).into()),
+        Some(job) => Err(Refusal::JobExists(job.key.clone()).into()),
         None => Ok(()),
     }
 }
@@ -271,7 +272,8 @@ pub(crate) async fn add(
     Json(AddInstances { count }): Json<AddInstances>,
 ) -> Result<Json<Affected>, Problem> {
     if count == 0 {
-        return Err(invalid_field("/count", "at least one instance has to be added"));
+        let detail = "at least one instance has to be added";
+        return Err(Problem::invalid(complain("/count", detail)));
     }
     let instances = site.scheduler.add(&key(path), count).await?;
     Ok(Json(Affected { instances }))
@@ -283,15 +285,11 @@ fn read_selection(
 ) -> Result<(Option<InstanceSet>, String), Problem> {
     if instances.as_ref().is_some_and(Vec::is_empty) {
         let detail = "an empty list names no instance; leave it out to mean all";
-        return Err(invalid_field("/instances", detail));
+        return Err(Problem::invalid(complain("/instances", detail)));
     }
     let message =
         message.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| format!("{verb} by {ANYONE}"));
     Ok((instances.map(|it| it.into_iter().collect()), message))
-}
-
-fn invalid_field(pointer: &str, detail: &str) -> Problem {
-    Problem::invalid(vec![Complaint { pointer: pointer.into(), detail: detail.into() }])
 }
 
 pub(crate) fn key(path: Path<(String, String, String)>) -> JobKey {

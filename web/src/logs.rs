@@ -7,6 +7,7 @@ use std::{convert::Infallible, time::Duration};
 
 use actix_web::{
     HttpResponse,
+    http::header::ContentEncoding,
     web::{Bytes, Data, Path, Query},
 };
 use airglow_model::{
@@ -82,6 +83,10 @@ pub(crate) async fn get(
         .insert_header(("airglow-log-offset", first.offset.to_string()))
         .insert_header(("airglow-log-size", first.size.to_string()))
         .insert_header(("airglow-log-run", log.run.to_string()));
+    if follow {
+        // A compressor would wait for more.
+        response.insert_header(ContentEncoding::Identity);
+    }
     let tail = Tail { site, log, left: length, follow, next: Some(first), lull: LULL };
     Ok(response.streaming(stream::unfold(tail, |mut tail| async {
         let data = tail.next().await?;

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use crate::{api, events, files, health, hosts, jobs, logs, metrics, tasks};
+use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,8 +17,8 @@ use crate::{api, events, files, health, hosts, jobs, logs, metrics, tasks};
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
         tasks::list, tasks::get, logs::get, files::get,
-        hosts::list, hosts::get, hosts::offers, hosts::pending, hosts::tiers, hosts::quarantine,
-        events::get, health::health, health::leader_health, metrics::get, get,
+        hosts::list, hosts::get, hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
+        events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),
     tags(

@@ -7,6 +7,7 @@ pub(crate) mod hosts;
 pub(crate) mod job;
 pub(crate) mod logs;
 pub(crate) mod roles;
+mod share;
 pub(crate) mod task;
 
 use std::fmt;

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest, HttpResponse,
+    Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -21,7 +21,7 @@ use actix_web::{
     web,
 };
 
-use crate::{Site, api::Problem, error::PROBLEM_JSON};
+use crate::{Site, api::Problem, error::PROBLEM_JSON, pages::Sorry};
 
 /// Pages load nothing from elsewhere, run nothing inline, and are framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -117,11 +117,21 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let detail = response.response().error().map(ToString::to_string).unwrap_or_default();
     let allow = response.headers().get(header::ALLOW).cloned();
-    let mut problem = HttpResponse::from_error(Problem::new(status, detail));
+    let problem = Problem::new(status, detail);
+    let mut problem = if for_people(response.request()) {
+        Sorry::from(problem).error_response()
+    } else {
+        problem.error_response()
+    };
     if let Some(allow) = allow {
         problem.headers_mut().insert(header::ALLOW, allow);
     }
     response.into_response(problem)
+}
+
+fn for_people(request: &HttpRequest) -> bool {
+    let accepts = header_text(request.headers(), &header::ACCEPT).unwrap_or_default();
+    !request.path().starts_with("/api/") && accepts.contains("text/html")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A sandbox, to look around in.
 
 use actix_web::{
-    HttpResponse,
-    web::{Data, Path},
+    HttpResponse, Responder,
+    web::{Data, Path, Redirect},
 };
 use airglow_model::ids::TaskId;
 use askama::Template;
@@ -35,6 +35,11 @@ struct FilesPage {
     here: String,
     download: String,
     body: Body,
+}
+
+/// Links within a folder need the slash at its end.
+pub(crate) async fn root(id: Path<String>) -> impl Responder {
+    Redirect::to(format!("/task/{id}/files/")).permanent()
 }
 
 pub(crate) async fn browse(

@@ -99,7 +99,7 @@ pub(crate) fn bytes(bytes: &u64) -> String {
         scale *= 1024;
         unit += 1;
     }
-    let whole = bytes % scale == 0 || *bytes / scale >= 100;
+    let whole = bytes.is_multiple_of(scale) || *bytes / scale >= 100;
     if whole {
         format!("{} {}", bytes / scale, UNITS[unit])
     } else {
@@ -176,8 +176,8 @@ mod tests {
         }
         assert_eq!(iso(&Timestamp(1_795_225_767_123)), "2026-11-21T01:49:27Z");
         assert_eq!(utc(&Timestamp(1_795_225_767_123)), "2026-11-21 01:49:27 UTC");
-        assert_eq!(duration(&Timestamp(0), &Timestamp(420)), "0.4s");
-        assert_eq!(duration(&Timestamp(0), &Timestamp(200_000)), "3m 20s");
+        assert_eq!(duration(&Timestamp(0), Timestamp(420)), "0.4s");
+        assert_eq!(duration(&Timestamp(0), Timestamp(200_000)), "3m 20s");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use airglow_model::ids::HostId;
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Section, Shell, Sorry, format, render};
+use super::{Section, Shell, Sorry, format, render, share};
 use crate::{
     Site,
-    api::{HostDetail, HostSummary, Resources},
+    api::{HostDetail, HostSummary},
     hosts::no_such_host,
     show,
 };
@@ -73,29 +73,4 @@ pub(crate) async fn host(
     let shell = Shell::new(&site, host.0.clone(), Section::Hosts);
     let shell = shell.live(format!("host={}", format::segment(&host.0)));
     render(&HostPage { shell, host: detail.host.clone(), detail, page, pages })
-}
-
-/// How much of a host is taken, in percent.
-fn percent(used: f64, capacity: f64) -> f64 {
-    if capacity > 0.0 { (used * 100.0 / capacity).clamp(0.0, 100.0) } else { 0.0 }
-}
-
-/// CPU, memory and disk: a name, what is taken, what there is, and the share of it.
-fn shares(used: &Resources, all: &Resources) -> Vec<(&'static str, String, String, f64)> {
-    let size = |mb: u64| format::megabytes(&mb);
-    vec![
-        ("CPU", format::number(used.cpu), format::cores(&all.cpu), percent(used.cpu, all.cpu)),
-        (
-            "Memory",
-            size(used.ram_mb),
-            size(all.ram_mb),
-            percent(used.ram_mb as f64, all.ram_mb as f64),
-        ),
-        (
-            "Disk",
-            size(used.disk_mb),
-            size(all.disk_mb),
-            percent(used.disk_mb as f64, all.disk_mb as f64),
-        ),
-    ]
 }

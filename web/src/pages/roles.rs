@@ -6,13 +6,16 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
-use airglow_model::{config::Kind, task::Status, view::View};
+use airglow_model::{config::Kind, resources::Resources, task::Status, view::View};
 use askama::Template;
 
-use super::{Section, Shell, Sorry, format, render};
+use super::{
+    Section, Shell, Sorry, format, render,
+    share::{Share, shares},
+};
 use crate::{
     Site,
-    api::{JobSummary, Problem, Resources},
+    api::{JobSummary, Problem},
     show,
 };
 
@@ -79,14 +82,6 @@ struct Role {
     tally: Tally,
 }
 
-/// How much of something is taken.
-struct Share {
-    name: &'static str,
-    used: String,
-    capacity: String,
-    percent: f64,
-}
-
 #[derive(Template)]
 #[template(path = "roles.html")]
 struct RolesPage {
@@ -127,45 +122,20 @@ fn overview(view: &View, shell: Shell) -> RolesPage {
         all.add(tally);
     }
     let up: Vec<_> = view.hosts.values().filter(|it| it.host.contact.name() == "up").collect();
-    let sum = |of: fn(&airglow_model::view::HostView) -> airglow_model::resources::Resources| {
-        up.iter().fold(Default::default(), |sum: airglow_model::resources::Resources, it| {
-            sum.plus(of(it))
-        })
-    };
-    let (capacity, used) = (sum(|it| it.host.capacity.resources), sum(|it| it.used));
+    let (mut used, mut all_there_is) = (Resources::default(), Resources::default());
+    for host in &up {
+        used = used.plus(host.used);
+        all_there_is = all_there_is.plus(host.host.capacity.resources);
+    }
     RolesPage {
         shell,
         jobs: view.jobs.len(),
         hosts: view.hosts.len(),
         hosts_up: up.len(),
         tally: all,
-        shares: shares(&used.into(), &capacity.into()),
+        shares: shares(&used.into(), &all_there_is.into()),
         roles: roles.into_values().collect(),
     }
-}
-
-/// What there is of each kind; kinds that there are none of are left out.
-fn shares(used: &Resources, capacity: &Resources) -> Vec<Share> {
-    let share = |name, used: f64, capacity: f64, text: fn(f64) -> String| Share {
-        name,
-        used: text(used),
-        capacity: text(capacity),
-        percent: (used * 100.0 / capacity.max(f64::MIN_POSITIVE)).clamp(0.0, 100.0),
-    };
-    let size = |mb: f64| format::megabytes(&(mb as u64));
-    let rows = [
-        (capacity.cpu, share("CPU", used.cpu, capacity.cpu, |it| format::number(it))),
-        (capacity.ram_mb as f64, share("Memory", used.ram_mb as f64, capacity.ram_mb as f64, size)),
-        (
-            capacity.disk_mb as f64,
-            share("Disk", used.disk_mb as f64, capacity.disk_mb as f64, size),
-        ),
-        (
-            capacity.gpus as f64,
-            share("GPUs", used.gpus as f64, capacity.gpus as f64, format::number),
-        ),
-    ];
-    rows.into_iter().filter(|(capacity, _)| *capacity > 0.0).map(|(_, share)| share).collect()
 }
 
 #[derive(Template)]

@@ -78,7 +78,9 @@ impl Host {
             ToExecutor::Launch(launch) => {
                 let command = &launch.config.spec.task.processes[0].cmdline;
                 let end = match command.as_str() {
-                    it if it.contains("exit 1") => Some((RunState::Failed, "Task failed: process main exited with 1")),
+                    it if it.contains("exit 1") => {
+                        Some((RunState::Failed, "Task failed: process main exited with 1"))
+                    }
                     it if it.contains("once") => Some((RunState::Finished, "Task finished")),
                     _ => None,
                 };
@@ -155,7 +157,8 @@ impl Known {
 
     fn folder(&self, path: &str) -> Answer {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let inside = self.files.iter().filter_map(|(name, data)| Some((name.strip_prefix(&prefix)?, data)));
+        let inside =
+            self.files.iter().filter_map(|(name, data)| Some((name.strip_prefix(&prefix)?, data)));
         let entries: BTreeMap<_, _> = inside
             .map(|(rest, data)| match rest.split_once('/') {
                 Some((folder, _)) => (folder, (true, 0)),

@@ -47,7 +47,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let server =
-            airglow_web::serve(scheduler.clone(), listener, airglow_web::Config::default()).unwrap();
+            airglow_web::serve(scheduler.clone(), listener, airglow_web::Config::default())
+                .unwrap();
         let handle = server.handle();
         actix_rt::spawn(server);
         Self { scheduler, addr, server: handle, _data: data }
@@ -74,7 +75,8 @@ impl Site {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
+        let head =
+            format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
         self.raw(&head, b"").await
     }
 

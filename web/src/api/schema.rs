@@ -1,0 +1,47 @@
+//! Schemas of what is not described where it is defined: the model knows nothing of OpenAPI.
+
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, schema::Type};
+
+/// The schema `Job` comes from the configuration language's own table.
+pub(super) fn job_spec() -> RefOr<Schema> {
+    Ref::from_schema_name("Job").into()
+}
+
+pub(super) fn job_specs() -> Schema {
+    ArrayBuilder::new().items(job_spec()).build().into()
+}
+
+pub(super) fn status() -> Schema {
+    one_of(&[
+        "THROTTLED",
+        "PENDING",
+        "ASSIGNED",
+        "STARTING",
+        "RUNNING",
+        "KILLING",
+        "RESTARTING",
+        "PREEMPTING",
+        "DRAINING",
+        "PARTITIONED",
+        "FINISHED",
+        "FAILED",
+        "KILLED",
+        "LOST",
+    ])
+}
+
+pub(super) fn process_state() -> Schema {
+    one_of(&["WAITING", "FORKED", "RUNNING", "SUCCESS", "KILLED", "FAILED", "LOST"])
+}
+
+pub(super) fn kind() -> Schema {
+    one_of(&["service", "adhoc", "cron"])
+}
+
+fn one_of(names: &[&str]) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names.iter().copied()))
+        .build()
+        .into()
+}

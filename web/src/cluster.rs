@@ -1,0 +1,43 @@
+//! The scheduler itself: whether it is well, and what it allows.
+
+use actix_web::{
+    Responder,
+    web::{Data, Json},
+};
+
+use crate::{
+    Site,
+    api::{Page, Quarantined, Tier},
+    show,
+};
+
+/// Whether this process answers.
+#[utoipa::path(get, path = "/health", tag = "cluster", responses((status = 200, body = String)))]
+pub(crate) async fn health() -> impl Responder {
+    "OK"
+}
+
+/// Whether this scheduler is the one that decides. A single one always is.
+#[utoipa::path(get, path = "/leader-health", tag = "cluster", responses((status = 200, body = String)))]
+pub(crate) async fn leader_health(site: Data<Site>) -> impl Responder {
+    site.scheduler.view().read(|view| format!("OK: leader, at commit {}", view.seq))
+}
+
+/// The tiers that jobs can ask for.
+#[utoipa::path(get, path = "/api/v1/tiers", tag = "cluster", responses(
+    (status = 200, body = Page<Tier>),
+))]
+pub(crate) async fn tiers(site: Data<Site>) -> impl Responder {
+    let tiers = site.scheduler.limits().tiers.iter().enumerate();
+    let items = tiers.map(|(i, name)| Tier { name: name.clone(), default: i == 0 }).collect();
+    Json(Page::<Tier> { items, next: None })
+}
+
+/// What kept crashing inside the scheduler and was left alone.
+#[utoipa::path(get, path = "/api/v1/quarantine", tag = "cluster", responses(
+    (status = 200, body = Page<Quarantined>),
+))]
+pub(crate) async fn quarantine(site: Data<Site>) -> impl Responder {
+    let items = site.scheduler.view().read(|view| show::quarantined(view, |_| true));
+    Json(Page::<Quarantined> { items, next: None })
+}
