@@ -22,7 +22,7 @@ pub(super) struct Origin {
 }
 
 /// One thing that is wrong. `field` is the name to look for near the origin, `pointer` the way to
-/// it from the job.
+/// it, from the job or just from the object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mistake {
     pub(super) message: String,
@@ -48,8 +48,9 @@ impl ConfigError {
         Self::located(vec![Mistake::new(message)], &Sources::default())
     }
 
-    /// The same mistake made in a template shows once.
-    pub(super) fn located(mistakes: Vec<Mistake>, sources: &Sources) -> Self {
+    /// In the order of the lines; the same mistake made in a template shows once.
+    pub(super) fn located(mut mistakes: Vec<Mistake>, sources: &Sources) -> Self {
+        mistakes.sort_by_key(|it| it.origin.clone());
         let mut located: Vec<Located> = Vec::new();
         for mistake in mistakes {
             let same = |it: &Located| {

@@ -58,6 +58,7 @@ pub(super) fn complain(mistakes: Vec<value::Mistake>, origin: Option<&Origin>) {
     let located = mistakes.into_iter().map(|it| errors::Mistake {
         message: it.detail,
         origin: origin.cloned(),
+        pointer: format!("{}[{}]", it.object, it.field),
         field: Some(it.field),
         ..errors::Mistake::default()
     });

@@ -38,15 +38,15 @@ jobs = [
     assert_eq!(
         told(text),
         [
-            "Unknown schema attribute nme in Process, did you mean name? (test.aurora:1)",
-            "Cannot coerce 'x' to Float (test.aurora:6)",
-            "Cannot coerce '[…]' to Integer (test.aurora:6)",
-            "Cannot coerce 'None' to Integer (test.aurora:6)",
-            "Cannot coerce 'many' to Integer (test.aurora:3)",
-            "Cannot coerce 'yes' to Boolean (test.aurora:8)",
+            "Unknown schema attribute nme in Process, did you mean name? (test.aurora:1, Process[nme])",
+            "Process[name] is required. (test.aurora:1, /task/processes/0/name)",
+            "Cannot coerce 'many' to Integer (test.aurora:3, Task[max_failures])",
+            "Cannot coerce 'x' to Float (test.aurora:6, Resources[cpu])",
+            "Cannot coerce '[…]' to Integer (test.aurora:6, Resources[ram])",
+            "Cannot coerce 'None' to Integer (test.aurora:6, Resources[disk])",
+            "Cannot coerce 'yes' to Boolean (test.aurora:8, Job[service])",
             "Config contains unbound variables: {{who}} (test.aurora:8, /contact)",
             "Config contains unbound variables: {{count}} (test.aurora:8, /instances)",
-            "Process[name] is required. (test.aurora:1, /task/processes/0/name)",
             "Role required for job \"\" (test.aurora:8, /role)",
         ]
     );
