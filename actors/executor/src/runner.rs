@@ -238,6 +238,10 @@ impl Handler<Dismissed> for Runner {
     type Result = ();
 
     fn handle(&mut self, _: Dismissed, ctx: &mut Self::Context) {
+        // People see how it ended, not how it was a moment before.
+        if self.task.as_ref().is_some_and(|it| it.shown.is_due) {
+            self.show_now();
+        }
         ctx.stop();
     }
 }

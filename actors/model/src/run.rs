@@ -29,7 +29,12 @@ use crate::{
 
 mod planner;
 #[cfg(test)]
+mod properties;
+mod stage;
+#[cfg(test)]
 mod tests;
+
+pub use stage::{Stage, Verdict};
 
 use planner::Standing;
 
@@ -57,30 +62,6 @@ struct Limits {
     max_failures: usize,
     max_concurrency: usize,
     finalization_wait: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    Preparing,
-    Active,
-    Cleaning { until: Timestamp, verdict: Verdict },
-    Finalizing { until: Timestamp, verdict: Verdict },
-    Ending { verdict: Verdict },
-    Over { verdict: Verdict },
-}
-
-/// What has become of the task, or will have once it is over.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    Success,
-    Failed,
-    Killed {
-        message: String,
-    },
-    /// It never ran, for want of a place to run in.
-    Unprepared {
-        why: String,
-    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -272,37 +253,6 @@ impl Run {
             | Stage::Finalizing { .. }
             | Stage::Ending { .. }
             | Stage::Over { .. } => None,
-        }
-    }
-}
-
-impl Stage {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Active => "active",
-            Self::Cleaning { .. } => "cleaning",
-            Self::Finalizing { .. } => "finalizing",
-            Self::Ending { .. } => "ending",
-            Self::Over { .. } => "over",
-        }
-    }
-}
-
-impl Verdict {
-    fn state(&self) -> RunState {
-        match self {
-            Self::Success => RunState::Finished,
-            Self::Failed | Self::Unprepared { .. } => RunState::Failed,
-            Self::Killed { .. } => RunState::Killed,
-        }
-    }
-
-    fn message(&self) -> String {
-        match self {
-            Self::Success => "Task finished.".to_owned(),
-            Self::Failed => "Task failed.".to_owned(),
-            Self::Killed { message: why } | Self::Unprepared { why } => why.clone(),
         }
     }
 }

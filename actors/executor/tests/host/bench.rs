@@ -299,7 +299,10 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 }
 
 fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    // With things that its processes should not inherit: an open file, and signals ignored.
+    Command::new("/bin/bash")
+        .args(["-c", "trap '' HUP INT PIPE USR1; exec 9< /dev/null; exec \"$@\"", "agent"])
+        .arg(std::env::current_exe().unwrap())
         .arg(crate::agent::AGENT)
         .arg(data)
         .arg(listener.local_addr().to_string())

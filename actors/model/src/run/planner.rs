@@ -91,7 +91,7 @@ impl Run {
         }
     }
 
-    fn is_free(&self, planned: &Planned) -> bool {
+    pub(super) fn is_free(&self, planned: &Planned) -> bool {
         planned.after.iter().all(|&place| self.processes[place].state() == State::Finished)
     }
 
