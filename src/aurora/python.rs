@@ -39,7 +39,7 @@ mod session;
 
 use session::Session;
 
-const STACK_BYTES: usize = 512 << 20;
+const STACK_BYTES: usize = 256 << 20;
 const RECURSION_LIMIT: usize = 1000;
 /// Between two attempts to interrupt a file that takes too long.
 const NUDGE: Duration = Duration::from_millis(20);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rustpython_vm::{
     AsObject, PyObject, PyObjectRef, PyPayload, PyResult, TryFromObject, VirtualMachine,
-    builtins::{PyDict, PyDictRef, PyFloat, PyInt, PyList, PyStr, PyTuple},
+    builtins::{PyBytes, PyDict, PyDictRef, PyFloat, PyInt, PyList, PyStr, PyTuple},
     function::FuncArgs,
     protocol::PyIter,
 };
@@ -33,6 +33,13 @@ fn convert(object: &PyObject, vm: &VirtualMachine) -> PyResult<Value> {
         return match text.to_str() {
             Some(text) => Ok(Value::text(text)),
             None => Ok(Value::Other("text that is not Unicode".into())),
+        };
+    }
+    // What Python 2 took for text.
+    if let Some(bytes) = object.downcast_ref::<PyBytes>() {
+        return match std::str::from_utf8(bytes.as_bytes()) {
+            Ok(text) => Ok(Value::text(text)),
+            Err(_) => other(object, vm),
         };
     }
     if object.fast_isinstance(vm.ctx.types.bool_type) {

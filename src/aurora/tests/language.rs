@@ -115,6 +115,7 @@ p, unbound = Process(name = 'p', cmdline = '{{name}} {{x}} {{y.z}}').bind(x = 1)
 assert p.cmdline() == 'p 1 {{y.z}}' and unbound == ['y.z'], unbound
 assert (Process(name = 'p', cmdline = '{{x}}') % {'x': 2}).cmdline() == '2'
 assert String('{{a}}').bind(a = 1) == '1' and String('%s!') % 'x' == 'x!'
+assert String(b'x') == 'x'
 assert (Integer('5'), Float('1e5'), Boolean('TRUE'), String(5)) == (5, 1e5, True, '5')
 assert List(Integer)(['1', 2]) == [1, 2] and Map(String, Integer)({'a': '1'}) == {'a': 1}
 assert Enum('A', 'B')('A') == 'A' and Enum('Name', ('A', 'B'))('B') == 'B'
