@@ -282,7 +282,8 @@ static UPDATE_CONFIG: Object = Object {
             name: "restart_threshold",
             kind: Integer,
             presence: Presence::Ignored(
-                "restart_threshold has no effect: an instance counts as started when it is healthy, see health_check_config",
+                "restart_threshold has no effect: an instance counts as started when it is healthy, \
+                 see health_check_config",
             ),
             about: "No longer has an effect.",
         },
