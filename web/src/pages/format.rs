@@ -74,11 +74,12 @@ pub(crate) fn ago(at: &Timestamp, now: &Timestamp) -> String {
     }
 }
 
-/// `0.4s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
+/// `40ms`, `2.5s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
 pub(crate) fn duration(from: &Timestamp, to: impl Borrow<Timestamp>) -> String {
     let span: Duration = to.borrow().since(*from);
     match span.as_secs() {
-        0..10 => format!("{:.1}s", span.as_secs_f64()),
+        0 => format!("{}ms", span.as_millis()),
+        1..10 => format!("{:.1}s", span.as_secs_f64()),
         seconds @ 10..60 => format!("{seconds}s"),
         seconds @ 60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
         seconds @ 3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
@@ -125,6 +126,16 @@ pub(crate) fn count(count: impl Borrow<usize>, noun: &str) -> String {
         1 => format!("1 {noun}"),
         count => format!("{count} {noun}s"),
     }
+}
+
+/// A script without the indentation that it has in a configuration file.
+pub(crate) fn dedented(script: &str) -> String {
+    let blank = |line: &&str| line.trim().is_empty();
+    let lines: Vec<_> = script.trim_end().lines().skip_while(blank).collect();
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let least = lines.iter().filter(|it| !blank(it)).map(indent).min().unwrap_or(0);
+    let lines: Vec<_> = lines.iter().map(|it| it.get(least..).unwrap_or_default()).collect();
+    lines.join("\n")
 }
 
 /// How a run ended, in words: `0`, `3`, `SIGKILL (9)`.
@@ -176,7 +187,7 @@ mod tests {
         }
         assert_eq!(iso(&Timestamp(1_795_225_767_123)), "2026-11-21T01:49:27Z");
         assert_eq!(utc(&Timestamp(1_795_225_767_123)), "2026-11-21 01:49:27 UTC");
-        assert_eq!(duration(&Timestamp(0), Timestamp(420)), "0.4s");
+        assert_eq!(duration(&Timestamp(0), Timestamp(420)), "420ms");
         assert_eq!(duration(&Timestamp(0), Timestamp(200_000)), "3m 20s");
     }
 
@@ -190,6 +201,14 @@ mod tests {
         assert_eq!(exit(&-9), "SIGKILL");
         assert_eq!(exit(&3), "3");
         assert_eq!(segment("a b/ü"), "a%20b%2F%C3%BC");
+    }
+
+    #[test]
+    fn a_script_is_shown_without_its_files_indentation() {
+        let script = "\n    while true; do\n      date\n\n    done\n  ";
+        assert_eq!(dedented(script), "while true; do\n  date\n\ndone");
+        assert_eq!(dedented("true"), "true");
+        assert_eq!(dedented(" "), "");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{
     jobs, tasks,
 };
 
+/// More processes than this fill a screen.
+const MANY: usize = 12;
 /// Ended runs that are shown on an instance's page.
 const EARLIER: usize = 50;
 
@@ -39,6 +41,10 @@ impl TaskPage {
 
     fn ended_at(&self, run: &Run) -> airglow_model::machine::Timestamp {
         run.ended_at.unwrap_or(self.shell.now)
+    }
+
+    fn has_many_processes(&self) -> bool {
+        self.detail.processes.len() > MANY
     }
 
     /// Whether a sandbox may exist.
