@@ -56,8 +56,9 @@ impl Inventory {
         }
     }
 
-    pub(crate) fn remove(&mut self, id: &TaskId) {
-        self.tasks.remove(id);
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, id: &TaskId) -> bool {
+        self.tasks.remove(id).is_some()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Inventoried> {

@@ -3,7 +3,6 @@
 use std::{io, path::Path};
 
 use airglow_model::{
-    ids::TaskId,
     run::Run,
     wire::{Answer, Launch, Question, RunState},
 };
@@ -13,9 +12,6 @@ use crate::{
     inventory::Inventory,
     journal, reading,
 };
-
-/// How many tasks whose end is settled are kept to be looked at.
-const SETTLED_MAX: usize = 200;
 
 /// What was here when the agent ended.
 pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
@@ -61,14 +57,40 @@ pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
     }
 }
 
-/// Marks what is over, and makes room for it by forgetting what has been over for longest.
-pub(crate) fn settle(tasks: &Tasks, over: &[TaskId]) -> io::Result<()> {
-    for folder in over.iter().filter_map(|id| tasks.task(id)) {
-        folder.settle()?;
-    }
-    let mut settled: Vec<_> =
-        tasks.all()?.into_iter().filter_map(|it| Some((it.settled_at()?, it))).collect();
+/// Forgets what has been over for longest, but for so many.
+pub(crate) fn tidy(tasks: &Tasks, most: usize) -> io::Result<()> {
+    let settled = |it: TaskFolder| Some((it.settled_at()?, it));
+    let mut settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
     settled.sort_by_key(|(at, _)| *at);
-    settled.truncate(settled.len().saturating_sub(SETTLED_MAX));
+    settled.truncate(settled.len().saturating_sub(most));
     settled.iter().try_for_each(|(_, folder)| folder.remove())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use airglow_model::ids::TaskId;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_of_what_is_over_are_kept_and_all_that_is_not_over() {
+        let data = tempfile::tempdir().unwrap();
+        let tasks = Tasks::below(data.path()).unwrap();
+        let path = |name: &str| data.path().join("tasks").join(name);
+        for (name, settled_at) in [("a", Some(3)), ("b", Some(1)), ("c", Some(2)), ("d", None)] {
+            fs::create_dir_all(path(name).join("sandbox/some/thing")).unwrap();
+            if let Some(at) = settled_at {
+                tasks.task(&TaskId(name.into())).unwrap().settle().unwrap();
+                let settled = File::open(path(name).join("settled")).unwrap();
+                settled.set_modified(UNIX_EPOCH + Duration::from_secs(at)).unwrap();
+            }
+        }
+        tidy(&tasks, 2).unwrap();
+        assert_eq!(["a", "b", "c", "d"].map(|name| path(name).exists()), [true, false, true, true]);
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Uplink {
     told: BTreeMap<TaskId, RunState>,
     link: Option<Sender<ToScheduler>>,
     is_closing: bool,
+    /// More tasks are over than there were.
+    is_untidy: bool,
     _lifeline: Lifeline<Incarnation>,
 }
 
@@ -79,6 +81,11 @@ const RUNNER_CRASHES: Intensity = Intensity { restarts: 5, period: Duration::fro
 
 const INVENTORY_EVERY: Duration = Duration::from_secs(180);
 
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+
+/// How many tasks that are over, as the scheduler knows, are kept to be looked at.
+const SETTLED_MAX: usize = 200;
+
 impl Uplink {
     /// Adopts what is on disk.
     pub(crate) fn start(fate: &Fate, known: Arc<Known>) -> io::Result<Addr<Self>> {
@@ -98,6 +105,7 @@ impl Uplink {
                 told: BTreeMap::new(),
                 link: None,
                 is_closing: false,
+                is_untidy: true,
                 _lifeline: lifeline,
             }
         }))
@@ -144,7 +152,7 @@ impl Uplink {
             ToExecutor::Welcome { cluster, protocol } => {
                 tracing::info!(cluster, protocol, "connected to a scheduler");
             }
-            ToExecutor::Ack { seq } => self.acknowledged(seq, ctx),
+            ToExecutor::Ack { seq } => self.acknowledged(seq),
             ToExecutor::Launch(launch) => self.launch(&launch),
             ToExecutor::Kill { task_id, reason } => self.kill(task_id, &reason),
             ToExecutor::Ask { request, question } => self.ask(request, question, ctx),
@@ -198,25 +206,30 @@ impl Uplink {
     }
 
     /// The scheduler will not forget the ends of these any more, so we may.
-    fn acknowledged(&mut self, seq: u64, ctx: &mut Context<Self>) {
+    fn acknowledged(&mut self, seq: u64) {
         let arrived = self.reports.acknowledge(seq);
-        let over: Vec<_> = arrived
-            .into_iter()
-            .filter(|it| it.state.is_terminal() && self.inventory.get(&it.task_id).is_some())
-            .map(|it| it.task_id)
-            .collect();
-        if over.is_empty() {
-            return;
-        }
-        for id in &over {
-            self.inventory.remove(id);
+        for Status { task_id: id, .. } in arrived.iter().filter(|it| it.state.is_terminal()) {
+            let Some(folder) = self.known.tasks.task(id).filter(|_| self.inventory.remove(id))
+            else {
+                continue;
+            };
+            if let Err(error) = folder.settle() {
+                tracing::warn!(task = %id, %error, "will be reported again");
+            }
             self.told.remove(id);
             self.runners.do_send(To(id.clone(), Dismissed));
+            self.is_untidy = true;
+        }
+    }
+
+    fn tidy(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::take(&mut self.is_untidy) {
+            return;
         }
         let tasks = self.known.tasks.clone();
-        let settled = self.known.workers.run(move || records::settle(&tasks, &over));
-        ctx.spawn(settled.into_actor(self).map(|settled, _, _| {
-            if let Err(error) = settled {
+        let tidied = self.known.workers.run(move || records::tidy(&tasks, SETTLED_MAX));
+        ctx.spawn(tidied.into_actor(self).map(|tidied, _, _| {
+            if let Err(error) = tidied {
                 tracing::error!(%error, "cannot tidy up");
             }
         }));
@@ -240,6 +253,7 @@ impl Actor for Uplink {
         }
         ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
         ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
+        ctx.run_interval(TIDY_EVERY, Self::tidy);
         let known = self.known.clone();
         let line = ctx.address().downgrade();
         ctx.spawn(
