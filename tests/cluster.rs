@@ -334,7 +334,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// The first of `count` ports in a row that nobody listens on.
-fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     // Other runs of these tests, at the same time, begin elsewhere.
     let start = 15_000 + (std::process::id() % 50) as u16 * 200;
     loop {

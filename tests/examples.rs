@@ -10,19 +10,20 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use tempfile::TempDir;
 
 use crate::cluster::{
-    self, Cluster, Ran, airglow, end_all_below, eventually, example, fetch, files_below, free_port,
-    processes_below,
+    self, Cluster, Ran, airglow, end_all_below, eventually, example, fetch, files_below,
+    free_ports, processes_below,
 };
 
 /// `airglow dev` in a folder of its own.
 struct Dev {
     home: TempDir,
+    /// The mesh is on the next one.
     port: u16,
 }
 
 impl Dev {
     fn new() -> Self {
-        Self { home: TempDir::new().unwrap(), port: free_port() }
+        Self { home: TempDir::new().unwrap(), port: free_ports(2) }
     }
 
     fn data(&self) -> PathBuf {

@@ -1,11 +1,15 @@
 //! `airglow config`: what configuration files say; and reading them for every other verb.
 
 use std::{
-    io::Write,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
-use airglow_model::{ids::JobKey, spec::JobSpec};
+use airglow_model::{
+    ids::JobKey,
+    spec::{Complaint, JobSpec, Limits},
+};
 
 use super::{
     Global, Outcome,
@@ -13,7 +17,10 @@ use super::{
     key::FullKey,
     screen,
 };
-use crate::aurora::{self, Format, Loaded, Options};
+use crate::{
+    aurora::{self, Format, Loaded, Options},
+    client::ClientError,
+};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
@@ -43,32 +50,46 @@ fn binding(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A job, and the file that it is written in.
+pub(crate) struct Written {
+    pub(crate) spec: JobSpec,
+    file: Rc<Loaded>,
+}
+
 impl Reading {
-    /// Everything in the file; what it warns of is passed on.
-    pub(crate) fn load(&self, file: &Path) -> Result<Loaded, Failure> {
-        let options =
-            Options { binds: self.bind.clone(), format: self.format(), ..Options::default() };
-        let loaded =
-            aurora::load(file, &options).map_err(|error| invalid("configuration", &error))?;
-        warn(&loaded);
+    fn load(&self, file: &Path) -> Result<Loaded, aurora::ConfigError> {
+        let format = if self.read_json { Format::Json } else { Format::Auto };
+        let options = Options { binds: self.bind.clone(), format, ..Options::default() };
+        let loaded = aurora::load(file, &options)?;
+        for warning in &loaded.warnings {
+            screen::warn(warning);
+        }
         Ok(loaded)
     }
 
-    fn format(&self) -> Format {
-        if self.read_json { Format::Json } else { Format::Auto }
+    /// Every job in the file.
+    pub(crate) fn jobs(&self, file: &Path) -> Result<Vec<Written>, Failure> {
+        let loaded = Rc::new(self.load(file).map_err(|error| invalid(&error))?);
+        let written = |spec: &JobSpec| Written { spec: spec.clone(), file: loaded.clone() };
+        let jobs: Vec<_> = loaded.jobs.iter().map(written).collect();
+        jobs.iter().try_for_each(Written::check)?;
+        Ok(jobs)
     }
 
     /// The job of that name in the file.
-    pub(crate) fn job(&self, file: &Path, key: &FullKey) -> Result<JobSpec, Failure> {
+    pub(crate) fn job(&self, file: &Path, key: &FullKey) -> Result<Written, Failure> {
         let FullKey { cluster, job } = key;
-        let loaded = self.load(file)?;
+        let loaded = self.load(file).map_err(|error| invalid(&error))?;
         let found = loaded.find(
             Some(cluster.as_str()),
             Some(job.role.as_str()),
             Some(job.environment.as_str()),
             Some(job.name.as_str()),
         );
-        found.cloned().map_err(|error| invalid("configuration", &error))
+        let spec = found.cloned().map_err(|error| invalid(&error))?;
+        let written = Written { spec, file: Rc::new(loaded) };
+        written.check()?;
+        Ok(written)
     }
 
     /// The file of `--config`: it is read so that what is wrong with it is told, although nothing
@@ -81,33 +102,61 @@ impl Reading {
     }
 }
 
-fn warn(loaded: &Loaded) {
-    for warning in &loaded.warnings {
-        screen::warn(warning);
+impl Written {
+    pub(crate) fn key(&self) -> FullKey {
+        key_of(&self.spec)
+    }
+
+    /// What is wrong in any cluster is told before one is asked.
+    fn check(&self) -> Outcome {
+        let tiers = ["preemptible", "preferred", "revocable"].map(str::to_owned);
+        let anywhere = Limits {
+            cluster: self.spec.cluster.clone(),
+            tasks_per_job_max: u32::MAX,
+            tiers: tiers.into_iter().chain(self.spec.tier.clone()).collect(),
+            gpus_allowed: true,
+        };
+        let checked = self.spec.clone().check(&anywhere);
+        checked.map(drop).map_err(|wrong| invalid(&self.file.explain(&self.spec, wrong)))
+    }
+
+    /// Why the scheduler does not want it: its complaints with the lines that they are about.
+    pub(crate) fn refused(&self, error: ClientError) -> Failure {
+        match error {
+            ClientError::Refused(problem) if !problem.errors.is_empty() => {
+                let complaints = problem.errors.into_iter().map(|it| Complaint {
+                    // It was the only one in the request.
+                    pointer: it.pointer.strip_prefix("/jobs/0").unwrap_or_default().to_owned(),
+                    detail: it.detail,
+                });
+                let explained = self.file.explain(&self.spec, complaints.collect());
+                told("", &explained).known_as(Code::Scheduler)
+            }
+            other => other.into(),
+        }
     }
 }
 
-/// The sentence first, then the place in the file as it looks.
-fn invalid(what: &str, error: &aurora::ConfigError) -> Failure {
-    let failure = Failure::new(Code::Configuration, format!("Error loading {what}: {error}"));
+fn invalid(error: &aurora::ConfigError) -> Failure {
+    told("Error loading configuration", error)
+}
+
+/// On a terminal with the lines as they look in the file, elsewhere as sentences with their places.
+fn told(what: &str, error: &aurora::ConfigError) -> Failure {
     let mut picture = String::new();
-    let drawn = miette::GraphicalReportHandler::new_themed(theme())
-        .with_width(100)
-        .render_report(&mut picture, error);
-    let says_more = picture.trim().lines().count() > 1;
-    if drawn.is_ok() && says_more { failure.hint(picture.trim_end()) } else { failure }
-}
-
-fn theme() -> miette::GraphicalTheme {
-    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        miette::GraphicalTheme::unicode()
-    } else {
-        miette::GraphicalTheme::unicode_nocolor()
+    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode());
+    let drawn = io::stderr().is_terminal()
+        && handler.with_width(100).render_report(&mut picture, error).is_ok();
+    let colon = if what.is_empty() { "" } else { ": " };
+    if drawn {
+        let picture = format!("\n{}", picture.trim_end());
+        return Failure::new(Code::Configuration, format!("{what}{}", colon.trim())).hint(picture);
     }
+    Failure::new(Code::Configuration, format!("{what}{colon}{error}"))
 }
 
 /// The full key of a job in a file.
-pub(crate) fn key_of(spec: &JobSpec) -> FullKey {
+fn key_of(spec: &JobSpec) -> FullKey {
     FullKey {
         cluster: spec.cluster.clone(),
         job: JobKey::new(&spec.role, &spec.environment, &spec.name),
@@ -116,11 +165,9 @@ pub(crate) fn key_of(spec: &JobSpec) -> FullKey {
 
 pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::List { file, reading } = verb;
-    let format = reading.format();
-    let options = Options { binds: reading.bind, format, ..Options::default() };
-    let loaded = aurora::load(&file, &options)
-        .map_err(|error| invalid("configuration file", &error).known_as(Code::Failed))?;
-    warn(&loaded);
+    let loaded = reading
+        .load(&file)
+        .map_err(|error| told("Error loading configuration file", &error).known_as(Code::Failed))?;
     let keys: Vec<String> = loaded.jobs.iter().map(|it| key_of(it).to_string()).collect();
     if global.write_json {
         return screen::json(&keys);

@@ -72,8 +72,8 @@ impl Pace {
     }
 }
 
-/// Looks until all of `instances` are `done`, or `limit` has passed. An instance that the job no
-/// longer has is done.
+/// Looks until all of `instances` are `done`, or `limit` has passed. `None` is an instance that the
+/// job does not have: not yet, or no longer.
 ///
 /// # Errors
 /// The scheduler cannot be asked any more.
@@ -84,20 +84,22 @@ pub(crate) fn until(
     key: &FullKey,
     instances: &InstanceSet,
     limit: Option<Duration>,
-    done: impl Fn(&TaskSummary) -> bool,
+    done: impl Fn(Option<&TaskSummary>) -> bool,
 ) -> Result<InstanceSet, Failure> {
     let deadline = limit.map(|it| airglow_kit::now() + it);
     let mut progress = Progress::new();
     let mut pace = Pace::new();
     let left = loop {
         let job = session.job(key)?;
-        let tasks = job.iter().flat_map(|it| &it.instances);
-        let tasks: Vec<_> = tasks.filter(|it| instances.contains(it.instance)).collect();
-        let left: InstanceSet = tasks.iter().filter(|it| !done(it)).map(|it| it.instance).collect();
+        let tasks: BTreeMap<u32, &TaskSummary> =
+            job.iter().flat_map(|it| &it.instances).map(|it| (it.instance, it)).collect();
+        let left: InstanceSet =
+            instances.iter().filter(|it| !done(tasks.get(it).copied())).collect();
         if left.is_empty() || deadline.is_some_and(|it| it <= airglow_kit::now()) {
             break left;
         }
-        progress.show("", &format!("{key}  {}", counts(&tasks)));
+        let shown = tasks.values().filter(|it| instances.contains(it.instance));
+        progress.show("", &format!("{key}  {}", counts(shown)));
         pace.pause();
     };
     progress.clear();
@@ -118,6 +120,16 @@ pub(crate) fn describe(counts: &BTreeMap<Status, u32>) -> String {
     let shown: Vec<_> =
         shown.map(|(&status, count)| format!("{count} {}", screen::status(status))).collect();
     if shown.is_empty() { "nothing yet".into() } else { shown.join(", ") }
+}
+
+/// Looks until all of `instances` are there and as far as is wanted.
+pub(crate) fn until_met(
+    session: &Session,
+    key: &FullKey,
+    instances: &InstanceSet,
+    goal: Goal,
+) -> Result<(), Failure> {
+    until(session, key, instances, None, |it| it.is_some_and(|it| goal.is_met(it.status))).map(drop)
 }
 
 /// The job's instances that are active.

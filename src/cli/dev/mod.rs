@@ -5,24 +5,23 @@
 //! it shows comes through the API.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use airglow_model::spec::JobSpec;
-
 use super::{
     Global, Outcome, Session,
     clusters::{Address, LOCAL_AGENT},
-    config::{Reading, key_of},
+    config::{Reading, Written},
     exit::{Code, Failure},
     key::FullKey,
     screen::{self, Progress},
 };
 use crate::{
     agent::{Dev, DevOptions},
-    client::pause,
+    client::{Client, pause},
 };
 
 mod settled;
@@ -53,9 +52,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let mut jobs = Vec::new();
     for file in &args.files {
-        jobs.extend(args.reading.load(file)?.jobs);
+        jobs.extend(args.reading.jobs(file)?);
     }
-    let cluster = cluster(args.cluster.as_deref(), &jobs)?;
+    let clusters: Vec<String> = jobs.iter().map(|it| it.spec.cluster.clone()).collect();
+    let cluster = cluster(args.cluster.as_deref(), &clusters)?;
     let jobs = ours(&cluster, jobs);
     let data = args.data.clone().map_or_else(|| data_of(args.port), Ok)?;
     screen::aside(&format!("Starting cluster {cluster} in {}", data.display()));
@@ -77,9 +77,9 @@ fn fatal(error: &anyhow::Error) -> Failure {
 }
 
 /// Everything between the cluster's start and its end.
-fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<JobSpec>) -> Outcome {
+fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<Written>) -> Outcome {
     let address = Address { api: dev.uri().to_owned(), pages: dev.uri().to_owned() };
-    let session = Session::at(address);
+    let session = Session { client: Client::impatient(&address.api), address };
     let mut out = screen::out();
     writeln!(out, "\n  Airglow {}  {}\n", screen::bold(cluster), screen::bold(dev.uri()))?;
     out.flush()?;
@@ -94,22 +94,23 @@ fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<Job
 }
 
 /// One by one, since one may be there already: left behind by a cluster that was killed.
-fn submit(session: &Session, jobs: Vec<JobSpec>) -> Result<Vec<FullKey>, Failure> {
+fn submit(session: &Session, jobs: Vec<Written>) -> Result<Vec<FullKey>, Failure> {
     let mut keys = Vec::new();
-    for spec in jobs {
-        let key = key_of(&spec);
-        if spec.cron_schedule.is_some() {
+    for job in jobs {
+        let key = job.key();
+        if job.spec.cron_schedule.is_some() {
             screen::warn(&format!("{key} has a schedule, and schedules are not kept here."));
             continue;
         }
-        match session.client.create(vec![spec]) {
+        match session.client.create(vec![job.spec.clone()]) {
             Ok(_) => (),
             Err(error) if error.status() == Some(409) => {
                 screen::warn(&format!("{key} is running from before, and was left as it is."));
             }
             Err(error) => {
-                let context = format!("{key} was refused:");
-                return Err(Failure::from(error).under(&context).known_as(Code::Configuration));
+                let failure = job.refused(error).under(&format!("{key} was refused:"));
+                let refused = failure.code() == Some(Code::Scheduler);
+                return Err(if refused { failure.known_as(Code::Configuration) } else { failure });
             }
         }
         keys.push(key);
@@ -160,7 +161,15 @@ fn watch(
         }
         let mut verdicts = Vec::new();
         for key in keys {
-            let job = session.client.job(&key.job)?;
+            let job = match session.client.job(&key.job) {
+                Ok(job) => job,
+                Err(error) => {
+                    // A cluster that fell silent is about to end, and can say why.
+                    pause(Duration::from_secs(1));
+                    let ended = dev.has_ended() || dev.interrupts() > 0;
+                    return Err(if ended { Failure::Silent(Code::Fatal) } else { error.into() });
+                }
+            };
             let now = airglow_kit::now();
             let (line, verdict) = match &job {
                 Some(job) => (settled::line(job), settled::verdict(job, now)),
@@ -198,14 +207,12 @@ fn conclude(global: &Global, keys: &[FullKey], verdicts: &[Verdict]) -> Outcome 
 }
 
 /// The cluster that the files mean.
-fn cluster(asked: Option<&str>, jobs: &[JobSpec]) -> Result<String, Failure> {
+fn cluster(asked: Option<&str>, of_jobs: &[String]) -> Result<String, Failure> {
     if let Some(name) = asked {
         return Ok(name.to_owned());
     }
-    let mut names: Vec<&str> = jobs.iter().map(|it| it.cluster.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    match names.as_slice() {
+    let names: BTreeSet<&str> = of_jobs.iter().map(String::as_str).collect();
+    match names.into_iter().collect::<Vec<_>>().as_slice() {
         [] => Ok("devcluster".to_owned()),
         [one] => Ok((*one).to_owned()),
         several => {
@@ -218,10 +225,11 @@ fn cluster(asked: Option<&str>, jobs: &[JobSpec]) -> Result<String, Failure> {
 }
 
 /// The jobs that are meant for the cluster; the others are named and left out.
-fn ours(cluster: &str, jobs: Vec<JobSpec>) -> Vec<JobSpec> {
-    let (ours, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|it| it.cluster == cluster);
+fn ours(cluster: &str, jobs: Vec<Written>) -> Vec<Written> {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|it| it.spec.cluster == cluster);
     for job in others {
-        screen::warn(&format!("{} is not for cluster {cluster} and is left out.", key_of(&job)));
+        screen::warn(&format!("{} is not for cluster {cluster} and is left out.", job.key()));
     }
     ours
 }
@@ -245,20 +253,12 @@ fn tasks_folder(data: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn job(cluster: &str) -> JobSpec {
-        serde_json::from_value(serde_json::json!({
-            "cluster": cluster, "role": "r", "name": "n",
-            "task": { "name": "n", "processes": [], "resources": {"cpu": 1.0, "ram": 1, "disk": 1} },
-        }))
-        .unwrap()
-    }
-
     #[test]
     fn the_jobs_say_which_cluster_they_are_for() {
         assert_eq!(cluster(None, &[]).unwrap(), "devcluster");
-        assert_eq!(cluster(None, &[job("west"), job("west")]).unwrap(), "west");
-        assert_eq!(cluster(Some("east"), &[job("west")]).unwrap(), "east");
-        assert!(cluster(None, &[job("west"), job("east")]).is_err());
-        assert_eq!(ours("east", vec![job("west"), job("east")]).len(), 1);
+        let (west, east) = ("west".to_owned(), "east".to_owned());
+        assert_eq!(cluster(None, &[west.clone(), west.clone()]).unwrap(), "west");
+        assert_eq!(cluster(Some("east"), std::slice::from_ref(&west)).unwrap(), "east");
+        assert!(cluster(None, &[west, east]).is_err());
     }
 }

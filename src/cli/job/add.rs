@@ -42,9 +42,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     warn_of_sla("Adding", &job);
     let added = session.client.add(&key.job, args.count)?;
     args.browser.open(&session.page(&key.job));
-    if args.wait_until != Goal::Pending {
-        wait::until(&session, key, &added, None, |it| args.wait_until.is_met(it.status))?;
-    }
+    wait::until_met(&session, key, &added, args.wait_until)?;
     if global.write_json {
         return screen::json(&serde_json::json!({
             "job": key.to_string(), "added": added.iter().collect::<Vec<_>>(),

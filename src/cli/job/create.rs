@@ -3,8 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use super::{
-    super::{config::key_of, wait::Goal},
-    Browser, Code, Failure, FullKey, Global, Outcome, Reading, screen, wait,
+    super::wait::Goal, Browser, Code, Failure, FullKey, Global, Outcome, Reading, screen, wait,
 };
 
 #[derive(clap::Args)]
@@ -24,14 +23,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let key = &args.key;
     let session = global.session(&key.cluster)?;
-    let spec = args.reading.job(&args.file, key)?;
-    if spec.cron_schedule.is_some() {
+    let job = args.reading.job(&args.file, key)?;
+    if job.spec.cron_schedule.is_some() {
         let message = "Cron jobs may only be scheduled with \"aurora cron schedule\" command";
         return Err(Failure::new(Code::Failed, message));
     }
-    debug_assert_eq!(&key_of(&spec), key, "the file's job was found by its key");
-    let created = session.client.create(vec![spec]).map_err(|error| {
-        let failure = Failure::from(error);
+    let created = session.client.create(vec![job.spec.clone()]).map_err(|error| {
+        let failure = job.refused(error);
         if failure.code() == Some(Code::Scheduler) {
             failure.under("Job creation failed due to error:").known_as(Code::Failed)
         } else {
@@ -41,11 +39,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let page = session.page(&key.job);
     args.browser.open(&page);
     for job in &created.jobs {
-        if args.wait_until != Goal::Pending {
-            wait::until(&session, key, &job.instances, None, |it| {
-                args.wait_until.is_met(it.status)
-            })?;
-        }
+        wait::until_met(&session, key, &job.instances, args.wait_until)?;
     }
     let job = session.job(key)?.filter(|it| !it.instances.is_empty()).ok_or_else(|| {
         Failure::new(Code::Failed, format!("Error occurred while creating job {key}"))

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let job = args.reading.job(&args.file, &args.key)?;
+    let job = args.reading.job(&args.file, &args.key)?.spec;
     if global.write_json || args.raw {
         return screen::json(&job);
     }

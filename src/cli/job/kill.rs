@@ -95,7 +95,9 @@ struct Target<'a> {
 impl Target<'_> {
     /// Those that have not ended in time.
     fn left_of(self, instances: &InstanceSet) -> Result<InstanceSet, Failure> {
-        wait::until(self.session, self.key, instances, Some(ENDS_WITHIN), |it| !it.active)
+        wait::until(self.session, self.key, instances, Some(ENDS_WITHIN), |it| {
+            it.is_none_or(|it| !it.active)
+        })
     }
 }
 
