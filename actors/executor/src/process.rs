@@ -125,7 +125,7 @@ impl Tending {
             tracing::warn!(run = ?self.id, %error, "cannot be run");
             // If somebody runs it nevertheless, it is not for long.
             if !self.folder.claim(&Identity::NOBODY).unwrap_or(false) {
-                self.folder.end_by_force();
+                self.end_by_force().await;
             }
             self.say_ended(Exit::Unstarted(error.to_string()), false);
         }
@@ -138,7 +138,7 @@ impl Tending {
         loop {
             let is_over = self.say_what_is_new()?;
             if is_over || is_gone {
-                return if is_over { Ok(()) } else { self.finish() };
+                return if is_over { Ok(()) } else { self.finish().await };
             }
             if self.grant()? {
                 return Ok(());
@@ -147,7 +147,7 @@ impl Tending {
                 () = rung(&bell) => is_gone = is_abandoned(&bell),
                 _ = self.wishes.changed() => {}
                 _ = leash.changed() => return Ok(()),
-                () = passed(self.deadline) => if self.hurry()? { return Ok(()) },
+                () = passed(self.deadline) => if self.hurry().await? { return Ok(()) },
             }
         }
     }
@@ -190,12 +190,12 @@ impl Tending {
     }
 
     /// The shepherd is gone.
-    fn finish(&self) -> io::Result<()> {
+    async fn finish(&self) -> io::Result<()> {
         if self.is_ended {
             self.tell(Event::Gone { id: self.id.clone() });
         } else {
             self.folder.claim(&Identity::NOBODY)?;
-            self.folder.end_by_force();
+            self.end_by_force().await;
             self.say_ended(Exit::Lost, false);
         }
         Ok(())
@@ -225,16 +225,23 @@ impl Tending {
     }
 
     /// Whether there is nothing more to wait for.
-    fn hurry(&mut self) -> io::Result<bool> {
+    async fn hurry(&mut self) -> io::Result<bool> {
         self.deadline = Some(soon(KILL_PATIENCE));
         if self.folder.claim(&Identity::NOBODY)? {
             self.say_ended(Exit::Lost, false);
             return Ok(true);
         }
-        if self.granted == Some(Wish::Kill) {
-            self.folder.end_by_force();
+        // It was not quick enough, either to begin or to end; we hear of it when it is gone.
+        if !self.is_started || self.granted == Some(Wish::Kill) {
+            self.end_by_force().await;
         }
         Ok(false)
+    }
+
+    /// Looks through all processes of the machine, which takes a while.
+    async fn end_by_force(&self) {
+        let folder = self.folder.clone();
+        self.care.workers.run(move || folder.end_by_force()).await;
     }
 
     fn say_ended(&self, exit: Exit, leftover: bool) {
