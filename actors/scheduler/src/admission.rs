@@ -96,9 +96,8 @@ impl Admission {
         match admitted {
             Err(refusal) => drop(reply.send(Err(refusal))),
             Ok(Admitted::Tasks(event, instances)) => {
-                let job = key.clone();
                 self.tasks.do_send(ToEach {
-                    keys: Box::new(instances.clone().into_each().map(move |it| job.task(it))),
+                    keys: Box::new(instances.clone().into_each().map(move |it| key.task(it))),
                     message: Happened(event),
                     wakes: Box::new(|_| true),
                 });

@@ -72,7 +72,7 @@ impl<M: Role> Entity<M> {
         Actor::start(entity)
     }
 
-    fn hear(&mut self, event: &M::Event, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
+    fn hear(&self, event: &M::Event, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
         let next = match self.state.step(now(), event) {
             Ok(next) => next,
             Err(rejected) => {

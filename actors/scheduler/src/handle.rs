@@ -120,7 +120,12 @@ impl Scheduler {
         let work = async move {
             let listener = match Listener::bind(mesh, &identity, certifies).await {
                 Ok(listener) => listener,
-                Err(source) => return ready.send(Err(source)).unwrap_or_default(),
+                Err(source) => {
+                    // Whoever tries again at once finds the database closed.
+                    drop(soil);
+                    store_failed.await.ok();
+                    return ready.send(Err(source)).unwrap_or_default();
+                }
             };
             let addr = listener.local_addr();
             let ready = move || ready.send(Ok(addr)).unwrap_or_default();

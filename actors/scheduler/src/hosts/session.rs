@@ -294,20 +294,21 @@ impl Session {
         }
     }
 
-    /// To the task that it is about. A report about a task that nobody knows, or that has been
-    /// left alone, is settled by that: the host's next inventory says the same.
+    /// To the task that it is about. A report about a task that is not here by the records, or that
+    /// has been left alone, is settled by that: the host's next inventory says the same.
     fn pass_on(&mut self, status: Status) -> Result<(), Unsent> {
-        let (known, stray) = self.exchange.view.read(|view| {
+        let (concerns, stray) = self.exchange.view.read(|view| {
             let slot = view.task_of(&status.task);
             let stray = |slot: &Task| slot.stray(&self.host, &status.task_id, status.state);
             let left_alone = view.quarantined.contains_key(&status.task.to_string());
             let nobody = || stray(&Task::unborn(status.task.clone()));
-            (slot.is_some() && !left_alone, slot.map_or_else(nobody, stray))
+            let is_here = slot.is_some_and(|it| self.has(it));
+            (is_here && !left_alone, slot.map_or_else(nobody, stray))
         });
         if let Some(kill) = stray {
             self.perform(kill)?;
         }
-        if !known {
+        if !concerns {
             return self.settle(status.seq, Settled::Committed);
         }
         let Status { seq, task, attempt, state, message, .. } = status;
@@ -316,6 +317,11 @@ impl Session {
         let receipt = Receipt::new(move |how| drop(settled.send((seq, how))));
         self.exchange.tasks.do_send(To(task, Registered { event, receipt }));
         Ok(())
+    }
+
+    /// A host speaks for what runs there and for nothing else.
+    fn has(&self, task: &Task) -> bool {
+        task.placement().is_some_and(|at| at.host == self.host)
     }
 
     fn settle(&mut self, seq: u64, how: Settled) -> Result<(), Unsent> {
@@ -350,7 +356,10 @@ impl Session {
 
     fn show_processes(&mut self) {
         for (id, processes) in std::mem::take(&mut self.processes) {
-            let task = self.exchange.view.read(|view| view.slots.get(&id).cloned());
+            let task = self
+                .exchange
+                .view
+                .read(|view| view.current(&id).filter(|it| self.has(it)).map(|it| it.key.clone()));
             if let Some(task) = task {
                 let processes = Arc::new(processes);
                 self.exchange.scribe.note(Note::Processes { task, id, processes });

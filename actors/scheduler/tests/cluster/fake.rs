@@ -37,7 +37,6 @@ pub(crate) struct Desk {
     news: Notify,
 }
 
-#[derive(Default)]
 pub(crate) struct Known {
     pub(crate) tasks: BTreeMap<TaskId, Running>,
     /// How often it was asked to start each task, whether or not it did.
@@ -45,7 +44,7 @@ pub(crate) struct Known {
     pub(crate) kills: BTreeMap<TaskId, u32>,
     pub(crate) connections: u32,
     pub(crate) refused: u32,
-    outbox: Option<Outbox<Status>>,
+    outbox: Outbox<Status>,
     /// Launches that get lost before they arrive.
     pub(crate) deaf_for: u32,
     /// It starts tasks and does not say so.
@@ -62,7 +61,7 @@ pub(crate) struct Running {
 impl FakeHost {
     pub(crate) fn start(addr: SocketAddr, identity: Identity, capacity: Capacity) -> Self {
         let id = HostId(identity.name().to_owned());
-        let state = Mutex::new(Known { outbox: Some(Outbox::after(0)), ..Known::default() });
+        let state = Mutex::new(Known::new());
         let desk = Arc::new(Desk { id, capacity, state, news: Notify::new() });
         let task = tokio::spawn(live(addr, identity, desk.clone()));
         Self { desk, task }
@@ -98,6 +97,7 @@ async fn converse(addr: SocketAddr, identity: &Identity, desk: &Desk) -> Result<
     say(&ToScheduler::Hello(desk.hello()));
     say(&ToScheduler::Inventory { tasks: desk.inventory() });
     let mut sent = 0;
+    let mut heartbeat = tokio::time::interval(link::HEARTBEAT);
     loop {
         for status in desk.unsent(&mut sent) {
             say(&ToScheduler::Status(status));
@@ -107,6 +107,9 @@ async fn converse(addr: SocketAddr, identity: &Identity, desk: &Desk) -> Result<
                 Some(message) => desk.hear(message, say),
                 None => return Ok(()),
             },
+            _ = heartbeat.tick() => {
+                say(&ToScheduler::Ping);
+            }
             () = desk.news.notified() => {
                 if std::mem::take(&mut desk.known().hang_up) {
                     return Ok(());
@@ -129,7 +132,7 @@ impl Desk {
 
     /// Everything that it has reported was acknowledged.
     pub(crate) fn is_heard(&self) -> bool {
-        self.known().outbox.as_ref().unwrap().is_empty()
+        self.known().outbox.is_empty()
     }
 
     /// This task is so now, and it says so.
@@ -170,7 +173,7 @@ impl Desk {
 
     fn unsent(&self, sent: &mut u64) -> Vec<Status> {
         let known = self.known();
-        let pending = known.outbox.as_ref().unwrap().pending();
+        let pending = known.outbox.pending();
         let unsent: Vec<_> = pending
             .filter(|(seq, _)| seq > sent)
             .map(|(seq, it)| Status { seq, ..it.clone() })
@@ -183,7 +186,7 @@ impl Desk {
         let mut known = self.known();
         match message {
             ToExecutor::Welcome { .. } | ToExecutor::Pong => {}
-            ToExecutor::Ack { seq } => known.outbox.as_mut().unwrap().ack(seq),
+            ToExecutor::Ack { seq } => known.outbox.ack(seq),
             ToExecutor::Launch(launch) => known.launch(*launch),
             ToExecutor::Kill { task_id, .. } => known.kill(task_id),
             ToExecutor::Ask { request, .. } => {
@@ -195,6 +198,20 @@ impl Desk {
 }
 
 impl Known {
+    fn new() -> Self {
+        Self {
+            tasks: BTreeMap::new(),
+            launches: BTreeMap::new(),
+            kills: BTreeMap::new(),
+            connections: 0,
+            refused: 0,
+            outbox: Outbox::after(0),
+            deaf_for: 0,
+            silent: false,
+            hang_up: false,
+        }
+    }
+
     fn launch(&mut self, launch: Launch) {
         let id = launch.task_id.clone();
         if self.deaf_for > 0 {
@@ -233,6 +250,6 @@ impl Known {
             message: String::new(),
             at: now(),
         };
-        self.outbox.as_mut().unwrap().push(status);
+        self.outbox.push(status);
     }
 }

@@ -1,5 +1,7 @@
 //! The whole scheduler, with hosts that only pretend, in one process.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use airglow_kit::identity::Role;
