@@ -14,7 +14,7 @@ use actix_web::{
 use actix_web_lab::sse::{self, Sse};
 use airglow_model::{
     ids::{HostId, JobKey, TaskId, TaskKey},
-    record::RecordKey,
+    record::{Record, RecordKey},
     view::Note,
 };
 use airglow_scheduler::{News, What};
@@ -177,8 +177,7 @@ impl Gathered {
     }
 
     /// A task that is on the host that somebody looks at.
-    fn hear_of_placement(&mut self, host: &str, record: &airglow_model::record::Record) {
-        use airglow_model::record::Record;
+    fn hear_of_placement(&mut self, host: &str, record: &Record) {
         match record {
             Record::Task(task) => {
                 if task.placement().is_some_and(|it| it.host.0 == host) {

@@ -210,6 +210,8 @@ fn attributes(attributes: &Attributes) -> BTreeMap<String, Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use airglow_model::view::Quarantine;
+
     use super::*;
 
     #[test]
@@ -221,5 +223,17 @@ mod tests {
         for other in ["www/prod/web2", "xwww/prod/web", "www/prod/we", "www/prod/web-a/1"] {
             assert!(!mentions(other, &job), "{other}");
         }
+    }
+
+    #[test]
+    fn what_was_left_alone_is_shown_with_its_job_and_with_no_other() {
+        let mut view = View::default();
+        let why = Quarantine { since: Timestamp(5), reason: "index out of bounds".into() };
+        view.quarantined.insert("www/prod/web/3".into(), why);
+        let about = |name| {
+            let job = JobKey::new("www", "prod", name);
+            quarantined(&view, |it| mentions(it, &job)).len()
+        };
+        assert_eq!((about("web"), about("api")), (1, 0));
     }
 }

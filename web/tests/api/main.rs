@@ -6,23 +6,15 @@
 mod host;
 mod site;
 
-use std::time::Duration;
-
+use crate::{
+    host::Host,
+    site::{Site, Stream, job, roomy, service},
+};
 use airglow_model::{
     ids::{JobKey, TaskId},
     wire::{ProcessState, RunView},
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-
-use crate::{
-    host::Host,
-    site::{PATIENCE, Site, job, roomy, service},
-};
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -193,24 +185,20 @@ async fn a_log_comes_byte_for_byte_and_goes_on_across_runs_until_the_task_ends()
     );
     assert_eq!(site.get(&format!("{path}x")).await.status, 404);
 
-    let following = format!("{path}?offset=2999998&follow=1");
-    let read = site.get(&following);
-    let happen = async {
-        host.known.lock().unwrap().logs.get_mut(&log(0)).unwrap().extend(b"more\n");
-        actix_rt::time::sleep(Duration::from_millis(300)).await;
-        {
-            let mut known = host.known.lock().unwrap();
-            known.logs.insert(log(1), b"second run\n".to_vec());
-            let runs = &mut known.processes.get_mut(&TaskId(id.clone())).unwrap()[0].runs;
-            runs[0].state = ProcessState::Failed;
-            runs.push(RunView { run: 1, state: ProcessState::Running, ..runs[0].clone() });
-        }
-        actix_rt::time::sleep(Duration::from_millis(300)).await;
-        site.scheduler.kill(&JobKey::new("www", "devel", "web"), None, "enough").await.unwrap();
-    };
-    let (read, ()) = tokio::join!(read, happen);
+    let mut following = Stream::open(&site, &format!("{path}?offset=2999998&follow=1"), "").await;
+    host.known.lock().unwrap().logs.get_mut(&log(0)).unwrap().extend(b"more\n");
+    following.until(b"more\n").await;
+    {
+        let mut known = host.known.lock().unwrap();
+        known.logs.insert(log(1), b"second run\n".to_vec());
+        let runs = &mut known.processes.get_mut(&TaskId(id.clone())).unwrap()[0].runs;
+        runs[0].state = ProcessState::Failed;
+        runs.push(RunView { run: 1, state: ProcessState::Running, ..runs[0].clone() });
+    }
+    following.until(b"second run\n").await;
+    site.scheduler.kill(&JobKey::new("www", "devel", "web"), None, "enough").await.unwrap();
     let wanted = [&odd[2_999_998..], b"more\nsecond run\n"].concat();
-    assert_eq!(read.body, wanted);
+    assert_eq!(following.rest().await, wanted);
     site.stop().await;
 }
 
@@ -255,41 +243,30 @@ async fn a_sandbox_can_be_looked_at_but_nothing_in_it_is_a_page() {
 }
 
 /// Server-sent events as they come.
-struct Events {
-    stream: TcpStream,
-    text: String,
-}
+struct Events(Stream);
 
 impl Events {
     async fn open(site: &Site, query: &str, last: Option<u64>) -> Self {
-        let mut stream = TcpStream::connect(site.addr).await.unwrap();
         let last = last.map(|it| format!("last-event-id: {it}\r\n")).unwrap_or_default();
-        let head = format!("GET /api/v1/events?{query} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        Self { stream, text: String::new() }
+        Self(Stream::open(site, &format!("/api/v1/events?{query}"), &last).await)
     }
 
     /// The next event's name and data.
     async fn next(&mut self) -> (String, Value) {
-        let read = async {
-            loop {
-                if let Some(event) = self.take() {
-                    return event;
-                }
-                let mut more = [0; 4096];
-                let count = self.stream.read(&mut more).await.unwrap();
-                assert!(count > 0, "the stream ended after {}", self.text);
-                self.text.push_str(&String::from_utf8_lossy(&more[..count]));
+        loop {
+            if let Some(event) = self.take() {
+                return event;
             }
-        };
-        timeout(PATIENCE, read).await.expect("an event in time")
+            self.0.more().await;
+        }
     }
 
     fn take(&mut self) -> Option<(String, Value)> {
-        let begin = self.text.find("event: ")?;
-        let end = begin + self.text[begin..].find("\n\n")?;
-        let event = self.text[begin..end].to_owned();
-        self.text.drain(..end);
+        let text = String::from_utf8_lossy(&self.0.read);
+        let begin = text.find("event: ")?;
+        let end = begin + text[begin..].find("\n\n")?;
+        let event = text[begin..end].to_owned();
+        self.0.read.drain(..end);
         let (name, data) = event.strip_prefix("event: ")?.split_once("\ndata: ")?;
         Some((name.to_owned(), serde_json::from_str(data).unwrap()))
     }

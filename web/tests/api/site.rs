@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// How long anything may take that should happen at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Site {
     pub(crate) scheduler: Scheduler,
@@ -123,6 +123,41 @@ impl Answer {
             let (is, value) = line.split_once(": ")?;
             is.eq_ignore_ascii_case(name).then_some(value)
         })
+    }
+}
+
+/// An answer that goes on.
+pub(crate) struct Stream {
+    stream: TcpStream,
+    pub(crate) read: Vec<u8>,
+}
+
+impl Stream {
+    pub(crate) async fn open(site: &Site, path: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect(site.addr).await.unwrap();
+        let head =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Whether there was more.
+    pub(crate) async fn more(&mut self) -> bool {
+        let read = self.stream.read_buf(&mut self.read);
+        timeout(PATIENCE, read).await.expect("more in time").unwrap() > 0
+    }
+
+    pub(crate) async fn until(&mut self, wanted: &[u8]) {
+        while !self.read.windows(wanted.len()).any(|it| it == wanted) {
+            assert!(self.more().await, "it ended: {}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    /// The whole body, when it has ended.
+    pub(crate) async fn rest(mut self) -> Vec<u8> {
+        while self.more().await {}
+        let cut = self.read.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        unchunk(&self.read[cut + 4..])
     }
 }
 
