@@ -122,18 +122,20 @@ impl Written {
 
     /// Why the scheduler does not want it: its complaints with the lines that they are about.
     pub(crate) fn refused(&self, error: ClientError) -> Failure {
-        match error {
-            ClientError::Refused(problem) if !problem.errors.is_empty() => {
-                let complaints = problem.errors.into_iter().map(|it| Complaint {
-                    // It was the only one in the request.
-                    pointer: it.pointer.strip_prefix("/jobs/0").unwrap_or_default().to_owned(),
-                    detail: it.detail,
-                });
-                let explained = self.file.explain(&self.spec, complaints.collect());
-                told("", &explained).known_as(Code::Scheduler)
-            }
-            other => other.into(),
-        }
+        let problem = match error {
+            ClientError::Refused(problem) if !problem.errors.is_empty() => problem,
+            ClientError::Refused(_)
+            | ClientError::Unreachable { .. }
+            | ClientError::Broken(_)
+            | ClientError::Strange { .. } => return error.into(),
+        };
+        let complaints = problem.errors.into_iter().map(|it| Complaint {
+            // It was the only one in the request.
+            pointer: it.pointer.strip_prefix("/jobs/0").unwrap_or_default().to_owned(),
+            detail: it.detail,
+        });
+        let explained = self.file.explain(&self.spec, complaints.collect());
+        told("", &explained).known_as(Code::Scheduler)
     }
 }
 

@@ -175,7 +175,11 @@ fn watch(
                 Some(job) => (settled::line(job), settled::verdict(job, now)),
                 None => (format!("{key}  is gone"), Verdict::Bad("it is gone".into())),
             };
-            progress.show(&key.to_string(), &line);
+            let what = key.to_string();
+            progress.show(&what, &line);
+            if job.is_some_and(|it| it.instances.iter().all(|it| !it.active)) {
+                progress.settle(&what);
+            }
             verdicts.push(verdict);
         }
         if args.once && verdicts.iter().all(Verdict::is_settled) {
