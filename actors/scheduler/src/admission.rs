@@ -219,3 +219,91 @@ fn among(key: &JobKey, job: &JobView, named: Option<InstanceSet>) -> Result<Inst
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::{
+        ids::{Attempt, ConfigId},
+        job::{Job, Wanted},
+        machine::{Machine, Timestamp},
+        record::{Change, Committed, Record, RecordKey},
+        task::{Event, Placement, Policy, Task},
+        view::View,
+        wire::RunState,
+    };
+
+    use super::*;
+
+    fn key() -> JobKey {
+        JobKey::new("www", "prod", "hello")
+    }
+
+    /// Wants these instances. Of `ended` the runs are over; of `unborn` there are none yet.
+    fn view(wanted: &str, ended: &str, unborn: &str) -> View {
+        let [wanted, ended, unborn] =
+            [wanted, ended, unborn].map(|it| it.parse::<InstanceSet>().unwrap_or_default());
+        let mut job = Job::unborn(key());
+        job.generation = 1;
+        let (instances, config) = (wanted.clone(), ConfigId(1));
+        job.wanted = vec![Wanted { instances, config, generation: 1 }];
+        let at = Placement { host: "h1".into(), ports: BTreeMap::new() };
+        let task = |instance| {
+            let state =
+                if ended.contains(instance) { RunState::Finished } else { RunState::Running };
+            let (attempt, message) = (Attempt(1), String::new());
+            let events = [
+                Event::Wanted { config, generation: 1, policy: Policy::default() },
+                Event::Placed { attempt, at: at.clone() },
+                Event::Reported { attempt, state, message },
+            ];
+            let step = |task: Task, event| task.step(Timestamp(1), event).unwrap();
+            events.iter().fold(Task::unborn(key().task(instance)), step).changes(None)
+        };
+        let job = Change { key: RecordKey::Job(key()), record: Some(Record::Job(job)) };
+        let tasks = wanted.difference(&unborn).into_each().flat_map(task);
+        let mut view = View::default();
+        view.apply(&Committed { seq: 1, changes: [job].into_iter().chain(tasks).collect() });
+        view
+    }
+
+    fn decide(view: &View, wish: Wish) -> String {
+        match admit(&key(), view.jobs.get(&key()), wish, 10) {
+            Ok(Admitted::Job(_, instances) | Admitted::Tasks(_, instances)) => {
+                format!("yes: {instances}")
+            }
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    fn kill(instances: Option<&str>) -> Wish {
+        let instances = instances.map(|it| it.parse().unwrap());
+        Wish::Kill { instances, message: String::new() }
+    }
+
+    #[test]
+    fn only_what_is_active_can_be_killed_or_added_to() {
+        let add = || Wish::Add { count: 2 };
+        for (view, named, killed, added) in [
+            (view("", "", ""), None, "there is no active job www/prod/hello", None),
+            (view("0-3", "0-3", ""), None, "there is no active job www/prod/hello", None),
+            (view("0-3", "1", ""), None, "yes: 0,2-3", Some("yes: 4-5")),
+            (view("0-3", "0-2", "3"), None, "yes: 3", Some("yes: 4-5")),
+            (view("0-3", "3", ""), Some("2-9"), "yes: 2", Some("yes: 3-4")),
+            (
+                view("0-3", "3", ""),
+                Some("3,9"),
+                "job www/prod/hello has no active instances among 3,9",
+                Some("yes: 3-4"),
+            ),
+            (
+                view("0-8", "", ""),
+                None,
+                "yes: 0-8",
+                Some("job www/prod/hello would have 11 instances, and 10 are allowed"),
+            ),
+        ] {
+            assert_eq!(decide(&view, kill(named)), killed);
+            assert_eq!(decide(&view, add()), added.unwrap_or(killed));
+        }
+    }
+}

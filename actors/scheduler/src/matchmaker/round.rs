@@ -163,3 +163,97 @@ fn shows(task: &Task, given: &Given) -> bool {
         || task.attempt == given.attempt
             && task.run.as_ref().is_none_or(|it| it.state.placement().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::{
+        host::{Event, Host},
+        machine::Machine,
+        record::{Change, Committed, Record, RecordKey},
+        spec::{JobSpec, Limits},
+        task,
+        wire::{Capacity, Hello},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    fn key() -> JobKey {
+        JobKey::new("www", "prod", "hello")
+    }
+
+    fn config() -> TaskConfig {
+        let spec: JobSpec = serde_json::from_value(json!({
+            "cluster": "test", "role": "www", "environment": "prod", "name": "hello",
+            "task": {
+                "name": "hello",
+                "processes": [{"name": "hello", "cmdline": "{{thermos.ports[http]}}"}],
+                "resources": {"cpu": 1.0, "ram": 1 << 20, "disk": 1 << 20},
+            },
+        }))
+        .unwrap();
+        let limits = Limits {
+            cluster: "test".into(),
+            tasks_per_job_max: 100,
+            tiers: vec!["preferred".into()],
+            gpus_allowed: false,
+        };
+        spec.check(&limits).unwrap().config
+    }
+
+    /// A host with room for two, a configuration, and instances that wait.
+    fn view(instances: u32) -> View {
+        let resources = Resources { cpu_milli: 2000, ram_mb: 1000, disk_mb: 1000, gpus: 0 };
+        let hello = Hello {
+            host: "h1".into(),
+            version: "1".into(),
+            protocol: 1,
+            attributes: BTreeMap::new(),
+            capacity: Capacity { resources, ports: vec![(31_000, 31_009)] },
+        };
+        let host = Host::unknown("h1".into()).step(Timestamp(1), &Event::Connected(hello)).unwrap();
+        let config = Change {
+            key: RecordKey::Config(key(), ConfigId(1)),
+            record: Some(Record::Config(config().into())),
+        };
+        let changes = host.changes(None).into_iter().chain([config]);
+        let tasks = (0..instances).flat_map(|it| pending(it).changes(None));
+        let mut view = View::default();
+        view.apply(&Committed { seq: 1, changes: changes.chain(tasks).collect() });
+        view
+    }
+
+    fn pending(instance: u32) -> Task {
+        let (config, generation) = (ConfigId(1), 1);
+        let wanted = task::Event::Wanted { config, generation, policy: task::Policy::default() };
+        Task::unborn(key().task(instance)).step(Timestamp(1), &wanted).unwrap()
+    }
+
+    fn candidates(instances: Vec<u32>) -> [Candidates; 1] {
+        [Candidates { job: key(), config: ConfigId(1), instances, since: Timestamp(1) }]
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_taken_and_what_has_arrived_is_not_taken_twice() {
+        let mut view = view(3);
+        let first = hold(1, &view, &candidates(vec![0]), &BTreeMap::new());
+        let [(task, 0, booking)] = <[_; 1]>::try_from(first.placed).ok().unwrap() else {
+            panic!("it fits")
+        };
+        let (at, port) = (booking.at.clone(), booking.at.ports["http"]);
+        let given = BTreeMap::from([(task, Given { attempt: Attempt(1), booking })]);
+
+        // On its way: there is room for one more, elsewhere than on its port.
+        let second = hold(1, &view, &candidates(vec![1, 2]), &given);
+        assert_eq!((second.placed.len(), second.waiting.len()), (1, 1));
+        assert_ne!(second.placed[0].2.at.ports["http"], port);
+
+        // Arrived, and the answer is still on its way: the same.
+        let placed = task::Event::Placed { attempt: Attempt(1), at };
+        let changes = pending(0).step(Timestamp(2), &placed).unwrap().changes(None);
+        view.apply(&Committed { seq: 2, changes });
+        let third = hold(1, &view, &candidates(vec![1, 2]), &given);
+        assert_eq!((third.placed.len(), third.waiting.len()), (1, 1));
+        assert_ne!(third.placed[0].2.at.ports["http"], port);
+    }
+}
