@@ -25,7 +25,9 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
-    heard: Cell<bool>,
+    /// How often to try in all.
+    attempts: Cell<u32>,
+    attempts_once_heard: u32,
 }
 
 /// Why there is no answer, or not the one that was hoped for.
@@ -66,7 +68,17 @@ impl Client {
             // look like a broken change.
             .max_idle_age(Duration::from_secs(2))
             .build();
-        Self { agent: config.new_agent(), base: base.to_owned(), heard: Cell::new(false) }
+        Self {
+            agent: config.new_agent(),
+            base: base.to_owned(),
+            attempts: Cell::new(ATTEMPTS),
+            attempts_once_heard: ATTEMPTS_ONCE_HEARD,
+        }
+    }
+
+    /// For a scheduler that will not come back if it goes.
+    pub(crate) fn impatient(base: &str) -> Self {
+        Self { attempts: Cell::new(1), attempts_once_heard: 1, ..Self::new(base) }
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -199,9 +211,8 @@ impl Client {
     fn patiently(&self, mut ask: impl FnMut() -> Result<Response<Body>>) -> Result<Response<Body>> {
         let mut attempt = 1;
         loop {
-            let most = if self.heard.get() { ATTEMPTS_ONCE_HEARD } else { ATTEMPTS };
             match ask() {
-                Err(error) if error.may_pass() && attempt < most => {
+                Err(error) if error.may_pass() && attempt < self.attempts.get() => {
                     tracing::debug!(%error, attempt, "trying again");
                     pause(BETWEEN_ATTEMPTS);
                     attempt += 1;
@@ -213,7 +224,7 @@ impl Client {
 
     /// An answer that is not a refusal.
     fn accept(&self, mut response: Response<Body>) -> Result<Response<Body>> {
-        self.heard.set(true);
+        self.attempts.set(self.attempts_once_heard);
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -1,1 +1,13 @@
-fn main() {}
+//! `airglow`: one program that is the agent, the scheduler, the command line and, in the background
+//! of every process that a task runs, a shepherd.
+
+use std::process::ExitCode;
+
+mod agent;
+mod aurora;
+mod cli;
+mod client;
+
+fn main() -> ExitCode {
+    cli::main()
+}
