@@ -98,7 +98,7 @@ async fn live(
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
     let settings = settings_for(options)?;
-    let deciding = Deciding::start(&settings)?;
+    let deciding = Deciding::start(&settings).await?;
     let mut executor =
         start_executor(&settings, deciding.identity(&settings.host)?, vec![deciding.mesh()])?;
     ready.send(deciding.api).context("nobody waits for the cluster")?;

@@ -7,14 +7,16 @@ mod dev;
 mod settings;
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use airglow_executor::{self as executor, Executor};
 use airglow_kit::{
     identity::{Identity, Role},
-    link,
+    link, now,
 };
 use airglow_model::{ids::HostId, resources::Attributes, spec::Limits};
 use airglow_scheduler::{self as scheduler, Scheduler};
@@ -23,11 +25,15 @@ use anyhow::{Context, Result, anyhow, bail};
 pub(crate) use dev::{Dev, DevOptions};
 pub(crate) use settings::{AgentOptions, Settings};
 
+/// How long a port may be held by what is left of an agent that was killed.
+const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(1);
+
 /// Runs an agent until it is told to end or cannot go on. Its tasks stay.
 pub(crate) fn run(options: AgentOptions) -> Result<()> {
     let settings = Settings::gather(options)?;
     actix_rt::System::new().block_on(async {
-        let scheduler = settings.scheduler.then(|| Deciding::start(&settings)).transpose()?;
+        let scheduler =
+            if settings.scheduler { Some(Deciding::start(&settings).await?) } else { None };
         let mut executor = match &scheduler {
             Some(it) => start_executor(&settings, it.identity(&settings.host)?, vec![it.mesh()]),
             None => {
@@ -69,9 +75,9 @@ struct Deciding {
 }
 
 impl Deciding {
-    fn start(settings: &Settings) -> Result<Self> {
+    async fn start(settings: &Settings) -> Result<Self> {
         // Bound before anything is touched: a port in use is the likeliest mistake.
-        let listener = bind(settings.api)?;
+        let listener = bind(settings.api).await?;
         let api = listener.local_addr()?;
         let scheduler = Scheduler::start(scheduler::Config {
             data: settings.data.join("scheduler"),
@@ -156,10 +162,24 @@ fn binary() -> Result<PathBuf> {
     if link.exists() { Ok(link.to_owned()) } else { Ok(std::env::current_exe()?) }
 }
 
-fn bind(addr: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(addr).with_context(|| {
-        format!("cannot listen on {addr} for the API and the pages; is another Airglow running?")
-    })
+/// An agent that was killed while it started a shepherd has a child for another moment that holds
+/// all that it had open, until that is a program of its own.
+async fn bind(addr: SocketAddr) -> Result<TcpListener> {
+    let give_up_at = now() + PREDECESSOR_GONE_WITHIN;
+    loop {
+        match TcpListener::bind(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && now() < give_up_at => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            bound => {
+                return bound.with_context(|| {
+                    format!(
+                        "cannot listen on {addr} for the API and the pages; is another Airglow running?"
+                    )
+                });
+            }
+        }
+    }
 }
 
 /// What a cluster allows unless it is told otherwise.
