@@ -139,7 +139,10 @@ impl Actor for Tree {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.grow(0, ctx);
+        // An actor whose thread is stopped before its first turn is still told that it starts.
+        if ctx.state() == ActorState::Running {
+            self.grow(0, ctx);
+        }
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -35,6 +35,7 @@ const HOSTS: u64 = 100;
 struct Cluster {
     scheduler: Scheduler,
     hosts: Vec<FakeHost>,
+    config: Config,
     _data: TempDir,
 }
 
@@ -47,7 +48,7 @@ impl Cluster {
             mesh: "127.0.0.1:0".parse().unwrap(),
             limits: limits(),
         };
-        let scheduler = Scheduler::start(config).unwrap();
+        let scheduler = Scheduler::start(config.clone()).unwrap();
         let _in_runtime = RUNTIME.enter();
         let host = |it| {
             let identity = scheduler.authority().issue(Role::Agent, &format!("h{it}")).unwrap();
@@ -56,7 +57,7 @@ impl Cluster {
             host
         };
         let hosts: Vec<_> = (0..HOSTS).map(host).collect();
-        let cluster = Self { scheduler, hosts, _data: data };
+        let cluster = Self { scheduler, hosts, config, _data: data };
         cluster.wait(|| cluster.scheduler.view().read(|it| it.hosts.len() == hosts_len()));
         cluster
     }
@@ -67,6 +68,14 @@ impl Cluster {
                 tokio::time::sleep(Duration::from_micros(200)).await;
             }
         });
+    }
+
+    fn place(&self, instances: u32) {
+        let job = job("hello", instances);
+        let key = job.key.clone();
+        RUNTIME.block_on(self.scheduler.create(job, "bench")).unwrap();
+        let placed = || self.scheduler.view().read(|it| it.jobs[&key].placed.values().sum::<u32>());
+        self.wait(|| placed() == instances);
     }
 
     /// How many are at their host.
@@ -107,13 +116,26 @@ fn job(name: &str, instances: u32) -> Job {
 fn placed(bencher: Bencher<'_, '_>, instances: u32) {
     let bencher = bencher.counter(ItemsCount::new(instances)).with_inputs(Cluster::start);
     bencher.bench_values(|cluster| {
-        let job = job("hello", instances);
-        let key = job.key.clone();
-        RUNTIME.block_on(cluster.scheduler.create(job, "bench")).unwrap();
-        let placed =
-            || cluster.scheduler.view().read(|it| it.jobs[&key].placed.values().sum::<u32>());
-        cluster.wait(|| placed() == instances);
+        cluster.place(instances);
         cluster
+    });
+}
+
+/// From the start of a scheduler that knows so many instances until it takes the next request.
+#[divan::bench(args = [10_000, 100_000], sample_count = 3, sample_size = 1)]
+fn restarted(bencher: Bencher<'_, '_>, instances: u32) {
+    let cluster = Cluster::start();
+    cluster.place(instances);
+    cluster.scheduler.stop();
+    let mut number = 0;
+    let next = || {
+        number += 1;
+        job(&format!("next{number}"), 1)
+    };
+    bencher.with_inputs(next).bench_local_values(|job| {
+        let scheduler = Scheduler::start(cluster.config.clone()).unwrap();
+        RUNTIME.block_on(scheduler.create(job, "bench")).unwrap();
+        scheduler
     });
 }
 

@@ -118,6 +118,10 @@ impl<M: Role> Actor for Entity<M> {
     /// What was in memory is gone; the view, which has all that was ever committed, says who we
     /// are. Waking up in a state and entering it are the same thing.
     fn started(&mut self, ctx: &mut Self::Context) {
+        // An actor whose thread is stopped before its first turn is still told that it starts.
+        if ctx.state() != ActorState::Running {
+            return;
+        }
         let (record, overheard) = self.shared.view.read(|view| {
             let record = M::recall(view, &self.key);
             let overheard = record.as_ref().unwrap_or(&self.state).overheard(view);

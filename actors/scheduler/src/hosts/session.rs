@@ -216,7 +216,13 @@ impl Session {
         match message {
             ToScheduler::Hello(_) => return Err(End::Unmannered),
             ToScheduler::Inventory { tasks } => self.reconcile(&tasks)?,
-            ToScheduler::Status(status) => self.report(status)?,
+            ToScheduler::Status(status) => {
+                // They were said before it, and are to be seen before it.
+                if status.state.is_terminal() {
+                    self.show_processes();
+                }
+                self.report(status)?;
+            }
             ToScheduler::Processes { task_id, processes } => {
                 self.processes.insert(task_id, processes);
             }
