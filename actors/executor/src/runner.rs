@@ -105,6 +105,11 @@ impl Runner {
         }
         let alarm = task.run.deadline();
         task.alarm = alarm.map(|(at, event)| ctx.notify_later(Happened(event), at.since(now())));
+        // Whoever hears that a task has ended looks at how its processes did.
+        let ends = |it: &Effect| matches!(it, Effect::Report { state, .. } if state.is_terminal());
+        if news.iter().any(ends) {
+            self.show_now();
+        }
         for effect in news {
             self.perform(effect, ctx);
         }
