@@ -353,10 +353,7 @@ impl Default for UpdateConfig {
 impl Default for HealthCheckConfig {
     fn default() -> Self {
         Self {
-            health_checker: HealthChecker {
-                http: Some(HttpHealthChecker::default()),
-                shell: None,
-            },
+            health_checker: HealthChecker { http: Some(HttpHealthChecker::default()), shell: None },
             initial_interval_secs: 15.0,
             interval_secs: 10.0,
             max_consecutive_failures: 0,

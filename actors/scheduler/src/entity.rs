@@ -10,11 +10,14 @@
 //! what another entity wants of this one is in that one's record, where a waking entity looks
 //! ([`Role::overheard`]).
 
-use std::{fmt, rc::Rc};
+use std::{fmt, rc::Rc, time::Duration};
 
 use actix::prelude::*;
 use airglow_kit::{Key, Lifeline, now};
-use airglow_model::{machine::Machine, view::View};
+use airglow_model::{
+    machine::{Machine, Timestamp},
+    view::View,
+};
 use airglow_store::{Gone, ReadModel, Scribe};
 
 use crate::messages::{Happened, Receipt, Registered, Settled};
@@ -61,6 +64,10 @@ pub(crate) struct Shared<M: Role> {
 #[rtype(result = "()")]
 struct Alarm;
 
+/// Nobody is condemned for a silence during which we could not hear. A deadline that passed while
+/// there was no entity leaves hosts this long to connect again and say how things are.
+const HEARING: Duration = Duration::from_secs(30);
+
 impl<M: Role> Entity<M> {
     pub(crate) fn start(
         lifeline: Lifeline<M::Key>,
@@ -91,24 +98,25 @@ impl<M: Role> Entity<M> {
                 if let Some(receipt) = receipt {
                     receipt.settle(Settled::Committed);
                 }
-                this.enter(Some(&before), ctx);
+                this.state.act(Some(&before), &this.shared.links);
+                this.set_alarm(ctx);
             }
             // The process is about to end; the next one will know whether this was written.
             Err(Gone) => ctx.stop(),
         }));
     }
 
-    fn enter(&mut self, before: Option<&M>, ctx: &mut Context<Self>) {
-        self.state.act(before, &self.shared.links);
-        self.set_alarm(ctx);
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        self.set_alarm_not_before(now(), ctx);
     }
 
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+    fn set_alarm_not_before(&mut self, earliest: Timestamp, ctx: &mut Context<Self>) {
         if let Some(alarm) = self.alarm.take() {
             ctx.cancel_future(alarm);
         }
         let deadline = self.state.deadline();
-        self.alarm = deadline.map(|(at, _)| ctx.notify_later(Alarm, at.since(now())));
+        let wait = |at: Timestamp| at.max(earliest).since(now());
+        self.alarm = deadline.map(|(at, _)| ctx.notify_later(Alarm, wait(at)));
     }
 }
 
@@ -130,7 +138,8 @@ impl<M: Role> Actor for Entity<M> {
         if let Some(record) = record {
             self.state = record;
         }
-        self.enter(None, ctx);
+        self.state.act(None, &self.shared.links);
+        self.set_alarm_not_before(now() + HEARING, ctx);
         if let Some(event) = overheard {
             self.hear(&event, None, ctx);
         }
