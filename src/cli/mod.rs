@@ -31,7 +31,7 @@ use key::FullKey;
 
 type Outcome = Result<(), Failure>;
 
-/// Runs jobs on a mesh of machines, keeps them running, and updates them without stopping.
+/// Runs jobs on a mesh of machines, keeps them running, and shows what they do
 #[derive(Parser)]
 #[command(name = "airglow", version, infer_long_args = true, arg_required_else_help = true)]
 #[command(propagate_version = false, disable_help_subcommand = true)]

@@ -80,10 +80,12 @@ fn fatal(error: &anyhow::Error) -> Failure {
 fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<Written>) -> Outcome {
     let address = Address { api: dev.uri().to_owned(), pages: dev.uri().to_owned() };
     let session = Session { client: Client::impatient(&address.api), address };
-    let mut out = screen::out();
-    writeln!(out, "\n  Airglow {}  {}\n", screen::bold(cluster), screen::bold(dev.uri()))?;
-    out.flush()?;
-    drop(out);
+    let banner = format!("\n  Airglow {}  {}\n", screen::bold(cluster), screen::bold(dev.uri()));
+    if global.write_json {
+        screen::aside(&banner);
+    } else {
+        writeln!(screen::out(), "{banner}")?;
+    }
     let keys = submit(&session, jobs)?;
     introduce(args, dev, &keys);
     let verdicts = watch(args, dev, &session, &keys)?;
