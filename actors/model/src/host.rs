@@ -37,9 +37,15 @@ pub struct Host {
 pub enum Contact {
     /// Nobody has heard of it yet.
     Unknown,
-    Up { since: Timestamp },
-    Away { since: Timestamp },
-    Unreachable { since: Timestamp },
+    Up {
+        since: Timestamp,
+    },
+    Away {
+        since: Timestamp,
+    },
+    Unreachable {
+        since: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -116,11 +116,10 @@ impl TaskKey {
     /// forgotten in between, because `born` differs then.
     pub fn task_id(&self, born: crate::machine::Timestamp, attempt: Attempt) -> TaskId {
         let JobKey { role, environment, name } = &self.job;
-        let id = format!(
-            "{role}-{environment}-{name}-{}-{:x}-{}",
-            self.instance, born.0, attempt.0
-        );
-        let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+        let id =
+            format!("{role}-{environment}-{name}-{}-{:x}-{}", self.instance, born.0, attempt.0);
+        let safe =
+            |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         TaskId(id.chars().map(safe).collect())
     }
 }
@@ -147,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_task_id_is_a_path_component() {
-        let id = JobKey::new("www.data", "prod", "hello").task(3).task_id(Timestamp(255), Attempt(7));
+        let id =
+            JobKey::new("www.data", "prod", "hello").task(3).task_id(Timestamp(255), Attempt(7));
         assert_eq!(id.0, "www-data-prod-hello-3-ff-7");
     }
 }

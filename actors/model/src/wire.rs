@@ -25,25 +25,44 @@ pub enum ToScheduler {
     /// The first word on every connection.
     Hello(Hello),
     /// Everything that this host knows of. On connecting, right after `Hello`, and now and then.
-    Inventory { tasks: Vec<Inventoried> },
+    Inventory {
+        tasks: Vec<Inventoried>,
+    },
     /// A task's state has changed. Repeated until acknowledged.
     Status(Status),
     /// How a task's processes are, for people to look at. Not acknowledged.
-    Processes { task_id: TaskId, processes: Vec<ProcessView> },
-    Answer { request: u64, answer: Answer },
+    Processes {
+        task_id: TaskId,
+        processes: Vec<ProcessView>,
+    },
+    Answer {
+        request: u64,
+        answer: Answer,
+    },
     Ping,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToExecutor {
-    Welcome { cluster: String, protocol: u32 },
+    Welcome {
+        cluster: String,
+        protocol: u32,
+    },
     /// Everything up to and including `seq` is on the scheduler's disk.
-    Ack { seq: u64 },
+    Ack {
+        seq: u64,
+    },
     Launch(Box<Launch>),
     /// End the task, gracefully as its configuration says.
-    Kill { task_id: TaskId, reason: String },
-    Ask { request: u64, question: Question },
+    Kill {
+        task_id: TaskId,
+        reason: String,
+    },
+    Ask {
+        request: u64,
+        question: Question,
+    },
     Pong,
 }
 
@@ -176,11 +195,25 @@ impl ProcessState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Question {
-    Processes { task_id: TaskId },
+    Processes {
+        task_id: TaskId,
+    },
     /// `length` bytes (the answer may have fewer) of a run's log. A negative offset counts from the end.
-    Log { task_id: TaskId, process: String, run: u32, stream: Stream, offset: i64, length: u32 },
+    Log {
+        task_id: TaskId,
+        process: String,
+        run: u32,
+        stream: Stream,
+        offset: i64,
+        length: u32,
+    },
     /// A folder's entries or a piece of a file, below the sandbox.
-    File { task_id: TaskId, path: String, offset: u64, length: u32 },
+    File {
+        task_id: TaskId,
+        path: String,
+        offset: u64,
+        length: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -193,14 +226,26 @@ pub enum Stream {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    Processes { processes: Vec<ProcessView> },
+    Processes {
+        processes: Vec<ProcessView>,
+    },
     /// A piece of a file. Bytes that are not UTF-8 travel as base64.
-    Piece { offset: u64, size: u64, data: Bytes },
-    Folder { entries: Vec<Entry> },
+    Piece {
+        offset: u64,
+        size: u64,
+        data: Bytes,
+    },
+    Folder {
+        entries: Vec<Entry>,
+    },
     /// There is no such task, log or file here; `what` says which.
-    NotFound { what: String },
+    NotFound {
+        what: String,
+    },
     /// It is here and could not be read.
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
