@@ -143,6 +143,10 @@ fn introduce(args: &Args, dev: &Dev, keys: &[FullKey]) {
     screen::aside("");
 }
 
+/// How often is looked at jobs of which some are on their way, and at those of which none is.
+const IN_MOTION: Duration = Duration::from_millis(200);
+const AT_REST: Duration = Duration::from_millis(700);
+
 /// Shows how the jobs are until the end comes: the user's, the cluster's, or with `--once` that of
 /// the jobs.
 fn watch(
@@ -184,10 +188,11 @@ fn watch(
             }
             verdicts.push(verdict);
         }
-        if args.once && verdicts.iter().all(Verdict::is_settled) {
+        let settled = verdicts.iter().all(Verdict::is_settled);
+        if args.once && settled {
             break verdicts;
         }
-        pause(Duration::from_millis(200));
+        pause(if settled { AT_REST } else { IN_MOTION });
     };
     for key in keys {
         progress.settle(&key.to_string());
