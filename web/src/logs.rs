@@ -127,10 +127,11 @@ async fn last_run(site: &Site, task: &Found, process: &str) -> Result<u32, Probl
 
 async fn processes(site: &Site, task: &Found) -> Result<Vec<ProcessView>, Problem> {
     let question = Question::Processes { task_id: task.run.id.clone() };
-    match site.scheduler.ask(task.host()?, question).await? {
+    let host = task.host()?;
+    match site.scheduler.ask(host, question).await? {
         Answer::Processes { processes } => Ok(processes),
         Answer::NotFound { what } => Err(Problem::not_found(what)),
-        Answer::Failed { why } => Err(Problem::not_found(why)),
+        Answer::Failed { why } => Err(pieces::confused(host, &why)),
         Answer::Piece { .. } | Answer::Folder { .. } => {
             Err(Problem::not_found("its host does not know its processes"))
         }
@@ -184,13 +185,18 @@ impl Tail {
         self.lull = LULL;
         self.left = self.left.saturating_sub(piece.data.len() as u64);
         if self.left > 0 && (self.follow || piece.end() < piece.size) {
-            let end = i64::try_from(piece.end()).ok();
-            self.next = match end {
-                Some(at) => self.log.piece(&self.site, at, self.left).await.ok(),
-                None => None,
-            };
+            self.next = self.after(piece.end()).await;
         }
         Some(piece.data)
+    }
+
+    async fn after(&self, end: u64) -> Option<Piece> {
+        match self.log.piece(&self.site, i64::try_from(end).ok()?, self.left).await {
+            Ok(piece) => Some(piece),
+            // Its host may be away for a moment, and whoever follows has the patience.
+            Err(_) if self.follow => Some(nothing_at(end)),
+            Err(_) => None,
+        }
     }
 
     /// Whatever is after `end`: of this run, or of the one that followed it. Maybe nothing yet.
@@ -198,7 +204,6 @@ impl Tail {
         // Looked at before the log is read, or the last words before an end would be lost.
         let (task_ended, has_next_run) = (self.task_ended().await, self.has_next_run().await);
         let at = i64::try_from(end).ok()?;
-        let nothing_at = |offset| Piece { offset, size: offset, data: Bytes::new() };
         match self.log.piece(&self.site, at, self.left).await {
             Ok(piece) if !piece.data.is_empty() => Some(piece),
             Ok(_) if has_next_run => {
@@ -225,4 +230,8 @@ impl Tail {
         let found = tasks::find(&self.site, &self.log.task.run.id).await;
         found.map_or(true, |it| !it.run.state.status().is_active())
     }
+}
+
+fn nothing_at(offset: u64) -> Piece {
+    Piece { offset, size: offset, data: Bytes::new() }
 }

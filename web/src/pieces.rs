@@ -58,6 +58,7 @@ fn decode(host: &HostId, data: Bytes) -> Result<web::Bytes, Problem> {
     }
 }
 
-fn confused(host: &HostId, why: &str) -> Problem {
+/// The host answered, and not with what was asked for.
+pub(crate) fn confused(host: &HostId, why: &str) -> Problem {
     Problem::new(actix_web::http::StatusCode::BAD_GATEWAY, format!("host {host}: {why}"))
 }
