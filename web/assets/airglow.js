@@ -53,18 +53,14 @@ function listen() {
     sign.querySelector("b").textContent = on ? "Live" : "Reconnecting";
   };
   source = new EventSource("/api/v1/events?" + query);
-  let greeted = false;
   source.addEventListener("open", () => say(true));
   source.addEventListener("error", () => {
     say(false);
     // A browser gives up for good after some answers; nobody reads a page to see it stand still.
     if (source?.readyState === EventSource.CLOSED) source = void setTimeout(listen, 3000);
   });
-  const changed = () => {
-    if (greeted) refreshSoon();
-    greeted = true;
-  };
-  source.addEventListener("changed", changed);
+  // The first one is a greeting. It counts too: nobody told of what happened since the page was made.
+  source.addEventListener("changed", () => refreshSoon());
   source.addEventListener("reset", () => refreshSoon());
 }
 

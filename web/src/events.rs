@@ -17,7 +17,7 @@ use airglow_model::{
     record::{Record, RecordKey},
     view::Note,
 };
-use airglow_scheduler::{News, What};
+use airglow_scheduler::{Feed, Listener, News, What};
 use serde::Deserialize;
 use tokio::{
     sync::{broadcast, mpsc},
@@ -63,16 +63,15 @@ pub(crate) async fn get(
 ) -> Result<impl Responder, Problem> {
     let filter = resolve(&site, filter);
     let feed = site.scheduler.feed();
-    let resumed = request
-        .headers()
-        .get("last-event-id")
-        .map(|id| id.to_str().ok().and_then(|it| it.parse().ok()).and_then(|seq| feed.resume(seq)));
-    let (missed, news, reset) = match resumed {
-        Some(Some((missed, news))) => (missed, news, false),
-        Some(None) => (vec![], feed.subscribe(), true),
-        None => (vec![], feed.subscribe(), false),
-    };
-    let seq = site.scheduler.view().read(|view| view.seq);
+    let seen = request.headers().get("last-event-id");
+    let resumed = seen.and_then(|id| resume(feed, id.to_str().ok()?));
+    let reset = seen.is_some() && resumed.is_none();
+    // The number that is told has to be that of what was heard: what the view knows beyond that is
+    // still to come, and somebody who resumes after it would never hear of it.
+    let (seq, missed, news) = resumed.unwrap_or_else(|| {
+        let (seq, news) = feed.subscribe();
+        (seq, vec![], news)
+    });
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let mut relay = Relay { filter, sender, gathered: Gathered { seq, ..Gathered::default() } };
     relay.greet(reset, &missed);
@@ -83,6 +82,12 @@ pub(crate) async fn get(
         .customize()
         .insert_header(("cache-control", "no-store"))
         .insert_header(("x-accel-buffering", "no")))
+}
+
+fn resume(feed: &Feed, last_event_id: &str) -> Option<(u64, Vec<Arc<News>>, Listener)> {
+    let seq = last_event_id.parse().ok()?;
+    let (missed, news) = feed.resume(seq)?;
+    Some((seq, missed, news))
 }
 
 /// A task's news is its instance's.

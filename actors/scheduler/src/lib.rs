@@ -27,6 +27,6 @@ mod task;
 mod tests;
 
 pub use airglow_kit::{identity::Authority, now};
-pub use airglow_store::{Feed, News, ReadModel, StoreError, What};
+pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
 pub use handle::{Config, Failure, Scheduler, StartError};
 pub use refusal::{Refusal, Unanswered};

@@ -54,9 +54,10 @@ impl Feed {
         Self { ring: Arc::new(Mutex::new(ring)), listeners: broadcast::Sender::new(KEPT) }
     }
 
-    /// Everything from now on.
-    pub fn subscribe(&self) -> Listener {
-        self.listeners.subscribe()
+    /// Everything after the newest transaction so far, and which that is.
+    pub fn subscribe(&self) -> (u64, Listener) {
+        let ring = self.ring();
+        (ring.newest, self.listeners.subscribe())
     }
 
     /// What has happened after transaction `seq`. Notes that may have been seen already are among
