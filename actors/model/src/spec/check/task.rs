@@ -25,7 +25,7 @@ impl Complaints {
         }
         self.not_negative("/task/max_failures", task.max_failures);
         self.not_negative("/task/max_concurrency", task.max_concurrency);
-        self.not_negative("/task/finalization_wait", task.finalization_wait);
+        self.seconds("/task/finalization_wait", task.finalization_wait);
         for (i, process) in task.processes.iter().enumerate() {
             self.process(&format!("/task/processes/{i}"), process);
         }
@@ -43,7 +43,7 @@ impl Complaints {
             self.add(format!("{at}/cmdline"), "A command line has no NUL characters");
         }
         self.not_negative(format!("{at}/max_failures"), process.max_failures);
-        self.not_negative(format!("{at}/min_duration"), process.min_duration);
+        self.seconds(format!("{at}/min_duration"), process.min_duration);
         if let Some(logger) = &process.logger {
             self.logger(&format!("{at}/logger"), logger);
         }
@@ -121,6 +121,14 @@ impl Complaints {
         resources
     }
 
+    fn seconds(&mut self, pointer: impl Into<String>, value: i64) {
+        const YEAR: i64 = 365 * 24 * 60 * 60;
+        if value > YEAR {
+            return self.add(pointer, format!("Expected at most {YEAR} seconds, got {value}"));
+        }
+        self.not_negative(pointer, value);
+    }
+
     pub(super) fn not_negative(&mut self, pointer: impl Into<String>, value: i64) {
         if value < 0 {
             self.add(pointer, format!("Value cannot be less than 0, got {value}"));
@@ -128,11 +136,11 @@ impl Complaints {
     }
 }
 
-/// It is the name of a folder, and it is not hidden.
+/// It is the name of a folder, with a run's number after it for another, and it is not hidden.
 fn is_process_name(name: &str) -> bool {
     let first = name.chars().next();
     let legal = |c: char| c != '/' && !c.is_control();
-    first.is_some_and(|it| it != '.') && name.chars().all(legal) && name.len() <= 255
+    first.is_some_and(|it| it != '.') && name.chars().all(legal) && name.len() <= 240
 }
 
 /// Cores in thousandths. What is no number of cores is none.
