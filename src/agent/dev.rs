@@ -88,6 +88,16 @@ impl Dev {
     }
 }
 
+/// Whatever happens to whoever started it, nothing is left running.
+impl Drop for Dev {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
 fn joined(thread: JoinHandle<Result<()>>) -> Result<()> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
