@@ -60,6 +60,11 @@ impl InstanceSet {
         self.ranges.iter().chain(&other.ranges).copied().collect()
     }
 
+    /// Whether they have an instance in common.
+    pub fn meets(&self, other: &Self) -> bool {
+        !self.intersection(other).is_empty()
+    }
+
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         let mut ranges = Vec::new();

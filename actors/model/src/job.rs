@@ -31,9 +31,7 @@ pub struct Job {
     /// Grows whenever instances are asked for; an instance ignores a demand that it has met.
     pub generation: u32,
     pub wanted: Vec<Wanted>,
-    pub unwanted: InstanceSet,
-    /// Why they are unwanted, for the instances' own histories.
-    pub kill_message: String,
+    pub unwanted: Vec<Unwanted>,
     /// The configurations that came with the last step, on their way to the store.
     #[serde(skip)]
     arriving: Option<Arc<TaskConfig>>,
@@ -45,6 +43,15 @@ pub struct Wanted {
     pub instances: InstanceSet,
     pub config: ConfigId,
     pub generation: u32,
+}
+
+/// Instances that should not exist any more, unless a demand after `generation` wants them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unwanted {
+    pub instances: InstanceSet,
+    pub generation: u32,
+    /// Why, for the instances' own histories.
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +66,7 @@ pub enum Effect {
     /// These instances should exist.
     Ensure(Wanted),
     /// These should not.
-    Kill { instances: InstanceSet, message: String },
+    Kill(Unwanted),
 }
 
 impl Job {
@@ -72,8 +79,7 @@ impl Job {
             config: ConfigId(0),
             generation: 0,
             wanted: Vec::new(),
-            unwanted: InstanceSet::default(),
-            kill_message: String::new(),
+            unwanted: Vec::new(),
             arriving: None,
         }
     }
@@ -86,12 +92,28 @@ impl Job {
     fn want(&mut self, instances: &InstanceSet) {
         self.generation += 1;
         self.give_up(instances);
-        self.unwanted = self.unwanted.difference(instances);
+        for unwanted in &mut self.unwanted {
+            unwanted.instances = unwanted.instances.difference(instances);
+        }
+        self.unwanted.retain(|it| !it.instances.is_empty());
         self.wanted.push(Wanted {
             instances: instances.clone(),
             config: self.config,
             generation: self.generation,
         });
+    }
+
+    /// The end of every demand so far for `instances`, and of none that comes later.
+    fn end(&mut self, instances: &InstanceSet, message: &str) {
+        self.give_up(instances);
+        let generation = self.generation;
+        let same = |it: &&mut Unwanted| it.generation == generation && it.message == message;
+        if let Some(unwanted) = self.unwanted.iter_mut().find(same) {
+            unwanted.instances = unwanted.instances.union(instances);
+        } else {
+            let (instances, message) = (instances.clone(), message.to_owned());
+            self.unwanted.push(Unwanted { instances, generation, message });
+        }
     }
 
     fn give_up(&mut self, instances: &InstanceSet) {
@@ -146,25 +168,22 @@ impl Machine for Job {
                 next.want(instances);
             }
             Event::KillAsked { instances, message } => {
-                let known = self.all_wanted().union(&self.unwanted);
-                let instances = instances.intersection(&known);
-                if instances.is_empty() {
-                    return Err(rejected());
+                let ending = self.unwanted.iter().any(|it| it.instances.meets(instances));
+                let instances = instances.intersection(&self.all_wanted());
+                // Whoever is to end already has its reason.
+                match (instances.is_empty(), ending) {
+                    (true, false) => return Err(rejected()),
+                    (true, true) => {}
+                    (false, _) => next.end(&instances, message),
                 }
-                next.give_up(&instances);
-                next.unwanted = self.unwanted.union(&instances);
-                next.kill_message.clone_from(message);
             }
         }
         Ok(next)
     }
 
     fn effects(&self) -> Vec<Effect> {
-        let kill = (!self.unwanted.is_empty()).then(|| Effect::Kill {
-            instances: self.unwanted.clone(),
-            message: self.kill_message.clone(),
-        });
-        self.wanted.iter().cloned().map(Effect::Ensure).chain(kill).collect()
+        let ensure = self.wanted.iter().cloned().map(Effect::Ensure);
+        ensure.chain(self.unwanted.iter().cloned().map(Effect::Kill)).collect()
     }
 
     fn changes(&self, _: Option<&Self>) -> Vec<Change> {
@@ -218,12 +237,18 @@ mod tests {
         Event::KillAsked { instances: set(instances), message: "by ada".into() }
     }
 
+    fn kill_asked_by_bob(instances: &str) -> Event {
+        Event::KillAsked { instances: set(instances), message: "by bob".into() }
+    }
+
     fn effects(job: &Job) -> String {
         let words = |effect: &Effect| match effect {
             Effect::Ensure(Wanted { instances, config, generation }) => {
                 format!("ensure {instances} of config {} since {generation}", config.0)
             }
-            Effect::Kill { instances, message } => format!("kill {instances} {message}"),
+            Effect::Kill(Unwanted { instances, generation, message }) => {
+                format!("kill {instances} until {generation} {message}")
+            }
         };
         job.effects().iter().map(words).collect::<Vec<_>>().join(", ")
     }
@@ -276,17 +301,19 @@ unwanted wanted - wanted - unwanted -
                 created("0-3"),
                 kill_asked("1-2"),
                 added("2,4"),
-                kill_asked("0-9"),
+                kill_asked_by_bob("0-9"),
+                kill_asked("0-3"),
                 kill_asked("9"),
                 created("0-1"),
             ]),
             "\
 unborn --created--> wanted [ensure 0-3 of config 1 since 1]
-wanted --kill asked--> wanted [ensure 0,3 of config 1 since 1, kill 1-2 by ada]
-wanted --added--> wanted [ensure 0,3 of config 1 since 1, ensure 2,4 of config 1 since 2, kill 1 by ada]
-wanted --kill asked--> unwanted [kill 0-4 by ada]
+wanted --kill asked--> wanted [ensure 0,3 of config 1 since 1, kill 1-2 until 1 by ada]
+wanted --added--> wanted [ensure 0,3 of config 1 since 1, ensure 2,4 of config 1 since 2, kill 1 until 1 by ada]
+wanted --kill asked--> unwanted [kill 1 until 1 by ada, kill 0,2-4 until 2 by bob]
+unwanted --kill asked--> unwanted [kill 1 until 1 by ada, kill 0,2-4 until 2 by bob]
 unwanted --kill asked--> rejected
-unwanted --created--> wanted [ensure 0-1 of config 2 since 3, kill 2-4 by ada]
+unwanted --created--> wanted [ensure 0-1 of config 2 since 3, kill 2-4 until 2 by bob]
 "
         );
     }

@@ -193,7 +193,10 @@ pub enum Event {
         state: wire::RunState,
         message: String,
     },
+    /// The job does not want this instance any more. Ignored by one that was wanted again since
+    /// `generation`.
     KillAsked {
+        generation: u32,
         message: String,
     },
     RestartAsked {

@@ -62,7 +62,7 @@ fn event() -> impl Strategy<Value = (u32, Event)> {
             state,
             message: message(),
         }),
-        1 => Just(Event::KillAsked { message: message() }),
+        1 => (0..6_u32).prop_map(move |generation| Event::KillAsked { generation, message: message() }),
         2 => Just(Event::RestartAsked { message: message() }),
         1 => Just(Event::PreemptAsked { message: message() }),
         1 => Just(Event::DrainAsked { message: message() }),

@@ -17,7 +17,7 @@ use airglow_model::{
     config::TaskConfig,
     host::{self, Host},
     ids::{HostId, JobKey, TaskId, TaskKey},
-    job::{self, Job},
+    job::{self, Job, Unwanted},
     machine::{Machine, Timestamp},
     matching::{self, Group, Offer, PortPool},
     reconcile::{self, Correction},
@@ -207,9 +207,9 @@ impl Cluster {
                         self.todo.push_back(Todo::Tell(key.task(instance), event));
                     }
                 }
-                job::Effect::Kill { instances, message } => {
+                job::Effect::Kill(Unwanted { instances, generation, message }) => {
                     for instance in instances.iter() {
-                        let event = task::Event::KillAsked { message: message.clone() };
+                        let event = task::Event::KillAsked { generation, message: message.clone() };
                         self.todo.push_back(Todo::Tell(key.task(instance), event));
                     }
                 }

@@ -8,7 +8,8 @@ use airglow_model::{
     config::TaskConfig,
     ids::JobKey,
     instances::InstanceSet,
-    job::{Job, Wanted},
+    job::{Effect, Job, Unwanted, Wanted},
+    machine::Machine,
     task::{Event, Policy, Task},
     view::View,
 };
@@ -42,19 +43,47 @@ impl Role for Job {
     /// A job of 100,000 instances that loses one must not speak to all of them, so it tells only
     /// those for whom it has news. An instance that crashed with the news reads it in the record.
     fn act(&self, before: Option<&Self>, links: &Links) {
-        for demand in &self.wanted {
-            let generation = demand.generation;
-            let same = |it: &&Wanted| it.generation == generation;
-            let told = before.and_then(|it| it.wanted.iter().find(same));
-            let news = without(&demand.instances, told.map(|it| &it.instances));
-            let event = || wanted(demand, &links.config(&self.key, demand));
-            links.tell(&self.key, &news, event, move |task| {
-                task.is_none_or(|it| it.generation < generation)
-            });
+        let told = before.map(Machine::effects).unwrap_or_default();
+        for effect in self.effects() {
+            let news = news(&effect, &told);
+            match effect {
+                Effect::Ensure(demand) => {
+                    let event = || wanted(&demand, &links.config(&self.key, &demand));
+                    links.tell(&self.key, &news, event, move |task| {
+                        task.is_none_or(|it| it.generation < demand.generation)
+                    });
+                }
+                Effect::Kill(end) => {
+                    let event = || unwanted(&end);
+                    links.tell(&self.key, &news, event, |task| task.is_some_and(Task::is_active));
+                }
+            }
         }
-        let news = without(&self.unwanted, before.map(|it| &it.unwanted));
-        let event = || Event::KillAsked { message: self.kill_message.clone() };
-        links.tell(&self.key, &news, event, |task| task.is_some_and(Task::is_active));
+    }
+}
+
+/// Whom `effect` concerns that none of `told` did, which was the same in all else.
+fn news(effect: &Effect, told: &[Effect]) -> InstanceSet {
+    let fresh = |all: &InstanceSet, told: Option<&InstanceSet>| {
+        told.map_or_else(|| all.clone(), |told| all.difference(told))
+    };
+    match effect {
+        Effect::Ensure(demand) => {
+            let told = told.iter().find_map(|it| match it {
+                Effect::Ensure(it) if it.generation == demand.generation => Some(&it.instances),
+                Effect::Ensure(_) | Effect::Kill(_) => None,
+            });
+            fresh(&demand.instances, told)
+        }
+        Effect::Kill(end) => {
+            let same =
+                |it: &Unwanted| (it.generation, &it.message) == (end.generation, &end.message);
+            let told = told.iter().find_map(|it| match it {
+                Effect::Kill(it) if same(it) => Some(&it.instances),
+                Effect::Kill(_) | Effect::Ensure(_) => None,
+            });
+            fresh(&end.instances, told)
+        }
     }
 }
 
@@ -71,8 +100,9 @@ pub(crate) fn wanted(demand: &Wanted, config: &TaskConfig) -> Event {
     }
 }
 
-fn without(all: &InstanceSet, told: Option<&InstanceSet>) -> InstanceSet {
-    told.map_or_else(|| all.clone(), |told| all.difference(told))
+/// The end of demands, as an instance hears it.
+pub(crate) fn unwanted(end: &Unwanted) -> Event {
+    Event::KillAsked { generation: end.generation, message: end.message.clone() }
 }
 
 impl Links {

@@ -40,9 +40,9 @@ impl Role for Task {
     fn overheard(&self, view: &View) -> Option<Event> {
         let job = view.jobs.get(&self.key.job)?;
         let instance = self.key.instance;
-        if job.job.unwanted.contains(instance) {
+        if let Some(end) = job.job.unwanted.iter().find(|it| it.instances.contains(instance)) {
             let ends = !self.is_active() || self.status() == Some(Status::Killing);
-            return (!ends).then(|| Event::KillAsked { message: job.job.kill_message.clone() });
+            return (!ends).then(|| job::unwanted(end));
         }
         let demand = job.job.wanted.iter().find(|it| it.instances.contains(instance))?;
         let config = job.configs.get(&demand.config)?;

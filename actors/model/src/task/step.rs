@@ -91,9 +91,9 @@ impl Machine for Task {
                 slot.vanish(),
             (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }
                 | S::Restarting { at, .. } | S::Preempting { at, .. } | S::Draining { at, .. }),
-             E::KillAsked { message }) =>
+             E::KillAsked { message, .. }) =>
                 slot.kill(now, at, message),
-            (Some(S::Partitioned { at, .. }), E::KillAsked { message }) =>
+            (Some(S::Partitioned { at, .. }), E::KillAsked { message, .. }) =>
                 slot.kill(now, at, message).lose(now, at, OUT_OF_REACH),
             (Some(S::Killing { at, until, retry_at, retry_ms }), E::TimedOut)
                 if *retry_at <= now && now < *until =>
@@ -231,8 +231,8 @@ impl Task {
             | Event::Reported { attempt, .. }
             | Event::HostForgot { attempt } => *attempt == self.attempt,
             Event::HostUnreachable { host } => self.run.as_ref().is_some_and(|it| it.is_on(host)),
+            Event::KillAsked { generation, .. } => self.generation <= *generation,
             Event::Wanted { .. }
-            | Event::KillAsked { .. }
             | Event::RestartAsked { .. }
             | Event::PreemptAsked { .. }
             | Event::DrainAsked { .. }

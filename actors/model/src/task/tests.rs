@@ -58,7 +58,11 @@ impl Tale {
     }
 
     fn kill(&mut self) -> &mut Self {
-        self.happens(&Event::KillAsked { message: "by ada".into() })
+        self.kill_as_of(self.task.generation)
+    }
+
+    fn kill_as_of(&mut self, generation: u32) -> &mut Self {
+        self.happens(&Event::KillAsked { generation, message: "by ada".into() })
     }
 
     fn lose_sight(&mut self) -> &mut Self {
@@ -211,7 +215,7 @@ fn columns() -> Vec<(&'static str, Event)> {
         said(RunState::Failed),
         said(RunState::Killed),
         said(RunState::Lost),
-        Event::KillAsked { message: message() },
+        Event::KillAsked { generation: 1, message: message() },
         Event::RestartAsked { message: message() },
         Event::PreemptAsked { message: message() },
         Event::DrainAsked { message: message() },
@@ -311,6 +315,26 @@ vacant --placed--> rejected
 vacant --wanted--> rejected
 vacant --wanted--> PENDING [seek 2]
 PENDING --placed--> rejected
+"
+    );
+}
+
+#[test]
+fn a_kill_that_comes_late_does_not_end_what_has_been_wanted_since() {
+    let mut tale = Tale::of(service());
+    tale.kill();
+    tale.happens(&Event::Wanted { config: ConfigId(1), generation: 2, policy: service() });
+    tale.kill_as_of(1).place().kill_as_of(1).kill_as_of(2);
+    assert_eq!(
+        tale.text,
+        "\
+unborn --wanted--> PENDING [seek 1]
+PENDING --kill asked--> vacant
+vacant --wanted--> PENDING [seek 2]
+PENDING --kill asked--> rejected
+PENDING --placed--> ASSIGNED [launch 2 on a1]
+ASSIGNED --kill asked--> rejected
+ASSIGNED --kill asked--> KILLING [kill 2 on a1: \"by ada\"]
 "
     );
 }
