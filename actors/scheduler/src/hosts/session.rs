@@ -16,7 +16,7 @@ use airglow_model::{
     task::{Effect, Event, Task},
     view::Note,
     wire::{
-        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, Status, ToExecutor,
+        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, RunState, Status, ToExecutor,
         ToScheduler,
     },
 };
@@ -190,6 +190,30 @@ async fn greeting(peer: &Peer, hears: &mut Receiver<ToScheduler>) -> Result<Hell
     Ok(hello)
 }
 
+/// Whose business a report is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Concern {
+    Instance,
+    /// It has to be heard by somebody who does not listen now, so it stays unacknowledged, and the
+    /// host says it again on every connection until somebody does. The price: an acknowledgement
+    /// covers what came before it, so the host keeps its later reports as long; they have their
+    /// effect all the same.
+    LeftAlone,
+    /// Settled as it is: there is nobody to be told, or the host's next inventory says the same.
+    Nobody,
+}
+
+/// `is_here`: by the records, the task that it is about runs on the host that says it.
+fn concern(is_here: bool, left_alone: bool, state: RunState) -> Concern {
+    match (is_here, left_alone, state.is_terminal()) {
+        (true, false, _) => Concern::Instance,
+        // Of what has ended there will be no inventory: if the host forgot it now, a task that has
+        // done its work would count as lost, and run again.
+        (true, true, true) => Concern::LeftAlone,
+        (true, true, false) | (false, _, _) => Concern::Nobody,
+    }
+}
+
 impl Session {
     fn new(
         host: HostId,
@@ -300,22 +324,23 @@ impl Session {
         }
     }
 
-    /// To the task that it is about. A report about a task that is not here by the records, or that
-    /// has been left alone, is settled by that: the host's next inventory says the same.
+    /// To the task that it is about.
     fn pass_on(&mut self, status: Status) -> Result<(), Unsent> {
-        let (concerns, stray) = self.exchange.view.read(|view| {
+        let (concern, stray) = self.exchange.view.read(|view| {
             let slot = view.task_of(&status.task);
             let stray = |slot: &Task| slot.stray(&self.host, &status.task_id, status.state);
             let left_alone = view.quarantined.contains_key(&status.task.to_string());
             let nobody = || stray(&Task::unborn(status.task.clone()));
             let is_here = slot.is_some_and(|it| self.has(it));
-            (is_here && !left_alone, slot.map_or_else(nobody, stray))
+            (concern(is_here, left_alone, status.state), slot.map_or_else(nobody, stray))
         });
         if let Some(kill) = stray {
             self.perform(kill)?;
         }
-        if !concerns {
-            return self.settle(status.seq, Settled::Committed);
+        match concern {
+            Concern::Nobody => return self.settle(status.seq, Settled::Committed),
+            Concern::LeftAlone => return Ok(()),
+            Concern::Instance => {}
         }
         let Status { seq, task, attempt, state, message, .. } = status;
         let (settled, event) = (self.settled.clone(), Event::Reported { attempt, state, message });
@@ -379,5 +404,21 @@ impl Session {
             self.heard_at = at;
             self.exchange.scribe.note(Note::Heard { host: self.host.clone(), at });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_business_a_report_is() {
+        let whose = |is_here, left_alone| {
+            [RunState::Running, RunState::Finished].map(|it| concern(is_here, left_alone, it))
+        };
+        assert_eq!(whose(true, false), [Concern::Instance, Concern::Instance]);
+        assert_eq!(whose(true, true), [Concern::Nobody, Concern::LeftAlone]);
+        assert_eq!(whose(false, false), [Concern::Nobody, Concern::Nobody]);
+        assert_eq!(whose(false, true), [Concern::Nobody, Concern::Nobody]);
     }
 }
