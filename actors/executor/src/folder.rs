@@ -40,6 +40,15 @@ pub(crate) struct TaskFolder(PathBuf);
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
 
+/// Whose a run is: that of the first who says so, for good.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Claim {
+    /// It is not to be started any more.
+    Nobody,
+    Shepherd(Identity),
+}
+
 /// What a shepherd is to run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -179,9 +188,9 @@ impl RunFolder {
     }
 
     /// True for the first who asks, and for nobody else ever: a run has one shepherd.
-    pub(crate) fn claim(&self, shepherd: &Identity) -> io::Result<bool> {
+    pub(crate) fn claim(&self, claim: &Claim) -> io::Result<bool> {
         let mine = self.0.join(format!("shepherd.{}", std::process::id()));
-        fs::write(&mine, serde_json::to_vec(shepherd)?)?;
+        fs::write(&mine, serde_json::to_vec(claim)?)?;
         let claimed = match fs::hard_link(&mine, self.0.join("shepherd.json")) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -191,7 +200,7 @@ impl RunFolder {
         claimed
     }
 
-    pub(crate) fn shepherd(&self) -> io::Result<Option<Identity>> {
+    pub(crate) fn claimed(&self) -> io::Result<Option<Claim>> {
         read_json(&self.0.join("shepherd.json"))
     }
 
@@ -212,7 +221,7 @@ impl RunFolder {
         if let Ok(Some(started)) = self.started() {
             pids::kill_tree(started.main);
         }
-        if let Ok(Some(shepherd)) = self.shepherd() {
+        if let Ok(Some(Claim::Shepherd(shepherd))) = self.claimed() {
             pids::kill_tree(shepherd);
             pids::kill_session_of(shepherd);
         }

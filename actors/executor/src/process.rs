@@ -29,8 +29,7 @@ use tokio::{
 
 use crate::{
     SHEPHERD,
-    folder::{RunFolder, TaskFolder},
-    pids::Identity,
+    folder::{Claim, RunFolder, TaskFolder},
     runner::Happened,
     sandbox::Sandbox,
     workers::Workers,
@@ -79,7 +78,7 @@ impl Process {
             granted: None,
             is_started: false,
             is_ended: false,
-            deadline: Some(soon(PATIENCE)),
+            deadline: None,
         };
         Self { tending: Some(tending), wishes: sender, _lifeline: lifeline }.start()
     }
@@ -124,7 +123,7 @@ impl Tending {
         if let Err(error) = self.watch().await {
             tracing::warn!(run = ?self.id, %error, "cannot be run");
             // If somebody runs it nevertheless, it is not for long.
-            if !self.folder.claim(&Identity::NOBODY).unwrap_or(false) {
+            if !self.forbid().unwrap_or(false) {
                 self.end_by_force().await;
             }
             self.say_ended(Exit::Unstarted(error.to_string()), false);
@@ -134,7 +133,13 @@ impl Tending {
     async fn watch(&mut self) -> io::Result<()> {
         let bell = self.begin().await?;
         let mut leash = self.care.leash.clone();
-        let mut is_gone = self.folder.shepherd()?.is_some_and(|it| !it.is_alive());
+        // Waiting for a turn to begin is not being late.
+        self.deadline = Some(soon(PATIENCE));
+        let mut is_gone = match self.folder.claimed()? {
+            None => false,
+            Some(Claim::Nobody) => true,
+            Some(Claim::Shepherd(shepherd)) => !shepherd.is_alive(),
+        };
         loop {
             let is_over = self.say_what_is_new()?;
             if is_over || is_gone {
@@ -155,7 +160,7 @@ impl Tending {
     /// There is a shepherd when this returns, or there was one, or there soon will be.
     async fn begin(&self) -> io::Result<pipe::Receiver> {
         let open = || pipe::OpenOptions::new().open_receiver(self.folder.bell());
-        if self.folder.shepherd()?.is_some() {
+        if self.folder.claimed()?.is_some() {
             return open();
         }
         let (care, id, folder) = (self.care.clone(), self.id.clone(), self.folder.clone());
@@ -189,16 +194,24 @@ impl Tending {
         Ok(false)
     }
 
-    /// The shepherd is gone.
+    /// The shepherd is gone, perhaps before those who were in its care.
     async fn finish(&self) -> io::Result<()> {
+        if !self.is_ended {
+            self.forbid()?;
+        }
+        self.end_by_force().await;
         if self.is_ended {
             self.tell(Event::Gone { id: self.id.clone() });
         } else {
-            self.folder.claim(&Identity::NOBODY)?;
-            self.end_by_force().await;
             self.say_ended(Exit::Lost, false);
         }
         Ok(())
+    }
+
+    /// Whether it has not begun, and now never will. Where it has begun there is nothing to be
+    /// written, so that a full disk does not keep us from asking it to end.
+    fn forbid(&self) -> io::Result<bool> {
+        Ok(self.folder.claimed()?.is_none() && self.folder.claim(&Claim::Nobody)?)
     }
 
     /// Whether it was never started, and now will not be.
@@ -210,11 +223,11 @@ impl Tending {
             // What a shepherd understands as such.
             Wish::Kill => Signal::SIGUSR1,
         };
-        if self.folder.claim(&Identity::NOBODY)? {
+        if self.forbid()? {
             self.say_ended(Exit::Signal(signal as i32), false);
             return Ok(true);
         }
-        if let Some(shepherd) = self.folder.shepherd()? {
+        if let Some(Claim::Shepherd(shepherd)) = self.folder.claimed()? {
             shepherd.signal(signal);
         }
         self.granted = Some(wish);
@@ -227,7 +240,7 @@ impl Tending {
     /// Whether there is nothing more to wait for.
     async fn hurry(&mut self) -> io::Result<bool> {
         self.deadline = Some(soon(KILL_PATIENCE));
-        if self.folder.claim(&Identity::NOBODY)? {
+        if self.forbid()? {
             self.say_ended(Exit::Lost, false);
             return Ok(true);
         }

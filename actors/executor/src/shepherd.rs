@@ -38,7 +38,7 @@ use rustix::process::{
 };
 
 use crate::{
-    folder::{Ended, Order, RunFolder, Started},
+    folder::{Claim, Ended, Order, RunFolder, Started},
     pids::{self, Identity},
 };
 
@@ -88,7 +88,7 @@ impl Shepherd {
 
     fn tend(self) -> ExitCode {
         let me = Identity::of(getpid().as_raw_nonzero().get());
-        match me.map(|me| self.run.claim(&me)) {
+        match me.map(|me| self.run.claim(&Claim::Shepherd(me))) {
             Some(Ok(true)) => {}
             // Another one was quicker, or nobody is wanted any more.
             Some(Ok(false)) => return ExitCode::SUCCESS,

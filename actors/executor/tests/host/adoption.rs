@@ -19,6 +19,7 @@ trials![
     processes_outlive_the_agent_and_are_adopted,
     what_ends_while_the_agent_is_away_is_known_when_it_is_back,
     a_run_whose_shepherd_died_with_the_agent_is_lost,
+    what_a_dead_shepherd_left_ends_before_its_run_does,
     an_agent_killed_while_it_starts_many_tasks_runs_each_once,
     a_task_that_was_being_killed_is_killed_by_the_next_agent,
     r13_a_task_comes_to_its_end_however_often_its_agent_is_killed,
@@ -75,6 +76,27 @@ fn a_run_whose_shepherd_died_with_the_agent_is_lost() {
     assert_eq!(bench.ends("t"), RunState::Finished);
     assert_eq!(outline(&bench.processes("t")), "p L S");
     assert!(!is_alive(pid));
+}
+
+fn what_a_dead_shepherd_left_ends_before_its_run_does() {
+    let mut bench = Bench::new();
+    // It leaves the group of its process, but not the session of its shepherd.
+    let cmdline = "set -m; sleep 1000 & echo $! > left; sleep 0.1";
+    let main = "until [ -e go ]; do sleep 0.01; done";
+    bench.launch(
+        "t",
+        json!({ "processes": [
+            { "name": "p", "cmdline": cmdline },
+            { "name": "main", "cmdline": main },
+        ] }),
+    );
+    let left = bench.written("t", "left").parse().unwrap();
+    bench.process("t", "p", |it| it.state.is_terminal());
+    assert!(is_alive(left));
+    kill(Pid::from_raw(bench.shepherd("t", "p.0")), SIGKILL).unwrap();
+    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+    assert_eq!(bench.ends("t"), RunState::Finished);
+    assert!(!is_alive(left));
 }
 
 fn an_agent_killed_while_it_starts_many_tasks_runs_each_once() {

@@ -264,7 +264,7 @@ impl Bench {
     pub(crate) fn shepherd(&self, id: &str, run: &str) -> i32 {
         let path = self.data().join(format!("tasks/{id}/shepherds/{run}/shepherd.json"));
         let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        i32::try_from(json["pid"].as_i64().unwrap()).unwrap()
+        i32::try_from(json["shepherd"]["pid"].as_i64().unwrap()).unwrap()
     }
 }
 
@@ -278,7 +278,7 @@ impl Drop for Bench {
             for run in below(task.path().join("shepherds")) {
                 let Ok(json) = fs::read(run.path().join("shepherd.json")) else { continue };
                 let json: Value = serde_json::from_slice(&json).unwrap_or_default();
-                let pid = json["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
+                let pid = json["shepherd"]["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
                 if let Some(pid) = pid.filter(|it| is_shepherd(*it)) {
                     kill(Pid::from_raw(pid), Signal::SIGUSR1).ok();
                     self.until(|| !is_shepherd(pid));
