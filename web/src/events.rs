@@ -156,7 +156,7 @@ impl Gathered {
                 self.hear_of(filter, &RecordKey::Host(host.clone()));
             }
             // Rare, and anybody may be showing it.
-            What::Note(Note::Quarantined { .. }) => self.reset = true,
+            What::Note(Note::Quarantined { .. } | Note::Pardoned) => self.reset = true,
         }
     }
 

@@ -92,6 +92,8 @@ pub enum Note {
     Processes { task: TaskKey, id: TaskId, processes: Arc<Vec<ProcessView>> },
     Heard { host: HostId, at: Timestamp },
     Quarantined { key: String, why: Quarantine },
+    /// Whoever was left alone is tried again.
+    Pardoned,
 }
 
 impl View {
@@ -161,6 +163,7 @@ impl View {
             Note::Quarantined { key, why } => {
                 self.quarantined.insert(key, why);
             }
+            Note::Pardoned => self.quarantined.clear(),
         }
     }
 

@@ -103,6 +103,8 @@ where
 }
 
 async fn entities(soil: Soil, fate: Fate) {
+    // Supervisors that are new have left nobody alone.
+    soil.scribe.note(Note::Pardoned);
     // Whatever the branch before this one asked for is in the view after this.
     if soil.scribe.commit(Vec::new()).await.is_err() {
         // The store has failed, and that ends the process.
@@ -177,7 +179,7 @@ impl Nursery {
     }
 }
 
-/// Shows who was left alone. They are tried again when the process is started again.
+/// Shows who was left alone. They are tried again when the branch is started again.
 struct Ward {
     scribe: Scribe,
     _lifeline: Lifeline<Incarnation>,

@@ -128,6 +128,23 @@ async fn a_task_that_keeps_crashing_is_left_alone_until_the_next_start() {
 }
 
 #[tokio::test]
+async fn who_was_left_alone_is_tried_again_with_the_others_and_shown_so() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(2), "somebody").await.unwrap();
+    until(&scheduler, |it| pending(it) == 2).await;
+    let Entities { tasks, admission, .. } = entities(&scheduler);
+    while scheduler.view().read(|it| it.quarantined.is_empty()) {
+        tasks.do_send(To(key().task(1), Crash));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    scheduler.kill(&key(), None, "").await.unwrap();
+    until(&scheduler, |it| pending(it) == 1).await;
+    admission.do_send(Crash);
+    until(&scheduler, |it| it.quarantined.is_empty() && pending(it) == 0).await;
+}
+
+#[tokio::test]
 async fn a_job_that_keeps_crashing_leaves_its_instances_and_the_others_alone() {
     let data = tempfile::tempdir().unwrap();
     let scheduler = start(data.path());
