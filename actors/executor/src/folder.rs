@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA/outbox.jsonl                          what the scheduler has not acknowledged
+//! DATA/tasks/.TASK_ID/                       what is left of one that nobody needs
 //! DATA/tasks/TASK_ID/launch.json             what was asked for
 //!                    journal.jsonl           what happened
 //!                    settled                 the scheduler knows how it ended
@@ -12,9 +13,15 @@
 //! machine. When the machine goes down its processes go with it, and are lost whatever is written.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        },
+    },
     path::{Path, PathBuf},
 };
 
@@ -25,6 +32,7 @@ use airglow_model::{
     run::RunId,
     wire::{Launch, Stream},
 };
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::pids::{self, Identity};
@@ -97,7 +105,21 @@ impl Tasks {
     }
 
     pub(crate) fn all(&self) -> io::Result<Vec<TaskFolder>> {
-        fs::read_dir(&self.0)?.map(|it| Ok(TaskFolder(it?.path()))).collect()
+        Ok(self.folders()?.into_iter().filter(|it| !is_discarded(it)).map(TaskFolder).collect())
+    }
+
+    /// Removes what was discarded, by whomever.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        for folder in self.folders()?.iter().filter(|it| is_discarded(it)) {
+            if let Err(error) = remove(folder) {
+                tracing::error!(?folder, %error, "cannot be removed");
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(&self.0)?.map(|it| Ok(it?.path())).collect()
     }
 }
 
@@ -144,9 +166,21 @@ impl TaskFolder {
         self.0.join("settled").metadata().and_then(|it| it.modified()).ok()
     }
 
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.0)
+    /// It is no task any more from when this returns, and its parts go with [`Tasks::sweep`]. Were
+    /// they removed where they are, half of a task could be taken for one that is to be run.
+    pub(crate) fn discard(&self) -> io::Result<()> {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let discarded = self.0.with_file_name(format!(".{name}"));
+        if discarded.exists() {
+            remove(&discarded)?;
+        }
+        fs::rename(&self.0, discarded)
     }
+}
+
+/// No task's name begins with a dot.
+fn is_discarded(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|it| it.as_bytes().starts_with(b"."))
 }
 
 /// Where a run's output is, within the sandbox.
@@ -232,6 +266,36 @@ impl RunFolder {
     }
 }
 
+/// A task may have left folders that nobody may write to, its owner included.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder)?;
+            fs::remove_dir_all(folder)
+        }
+        removed => removed,
+    }
+}
+
+/// Lets us write to a folder and to those below it, and to nothing that a link leads to: what is
+/// changed is what is held, whatever has its name by then.
+fn open_up(folder: &Path) -> io::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let itself = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let held = OpenOptions::new().read(true).custom_flags(itself.bits()).open(&folder)?;
+        let inside = format!("/proc/self/fd/{}", held.as_raw_fd());
+        fs::set_permissions(&inside, Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&inside)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(folder.join(entry.file_name()));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// For our own eyes only.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -256,5 +320,40 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_discarded_is_no_task_and_goes_whatever_may_be_done_with_it() {
+        let data = tempfile::tempdir().unwrap();
+        let tasks = Tasks::below(data.path()).unwrap();
+        let outside = data.path().join("outside");
+        let folder = tasks.task(&TaskId("t".into())).unwrap();
+        for _ in 0..2 {
+            let locked = folder.sandbox().join("locked");
+            fs::create_dir_all(locked.join("below")).unwrap();
+            fs::create_dir_all(&outside).unwrap();
+            symlink(&outside, locked.join("link")).unwrap();
+            for closed in [&locked.join("below"), &locked, &outside] {
+                fs::set_permissions(closed, Permissions::from_mode(0o0)).unwrap();
+            }
+            assert_eq!(tasks.all().unwrap().len(), 1);
+            folder.discard().unwrap();
+            assert!(tasks.all().unwrap().is_empty());
+        }
+        let discarded = data.path().join("tasks/.t");
+        // As for an owner whom nothing but this allows it; who tests may be root.
+        open_up(&discarded).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&discarded.join("sandbox/locked/below")), 0o700);
+        assert_eq!(mode(&outside), 0);
+        tasks.sweep().unwrap();
+        assert!(!discarded.exists() && outside.exists());
     }
 }

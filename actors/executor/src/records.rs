@@ -13,7 +13,7 @@ use crate::{
     journal, reading,
 };
 
-/// What was here when the agent ended.
+/// What was here when the agent ended. A task that cannot be read does not keep the others waiting.
 pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
     let mut inventory = Inventory::default();
     for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
@@ -23,8 +23,12 @@ pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
                 inventory.add(&launch, state);
             }
             // Nothing was ever done with it.
-            Ok(None) => folder.remove()?,
-            Err(error) => tracing::error!(?folder, %error, "cannot be read"),
+            Ok(None) => discard(folder),
+            // Nobody will look after it, so it must not go on.
+            Err(error) => {
+                tracing::error!(?folder, %error, "cannot be read, so it is ended");
+                folder.end_by_force();
+            }
         }
     }
     Ok(inventory)
@@ -57,13 +61,20 @@ pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
     }
 }
 
-/// Forgets what has been over for longest, but for so many.
+/// Forgets what has been over for longest, but for so many, and removes whatever is forgotten.
 pub(crate) fn tidy(tasks: &Tasks, most: usize) -> io::Result<()> {
     let settled = |it: TaskFolder| Some((it.settled_at()?, it));
     let mut settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
     settled.sort_by_key(|(at, _)| *at);
     settled.truncate(settled.len().saturating_sub(most));
-    settled.iter().try_for_each(|(_, folder)| folder.remove())
+    settled.iter().for_each(|(_, folder)| discard(folder));
+    tasks.sweep()
+}
+
+fn discard(folder: &TaskFolder) {
+    if let Err(error) = folder.discard() {
+        tracing::error!(?folder, %error, "cannot be discarded");
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +103,21 @@ mod tests {
         }
         tidy(&tasks, 2).unwrap();
         assert_eq!(["a", "b", "c", "d"].map(|name| path(name).exists()), [true, false, true, true]);
+    }
+    #[test]
+    fn a_folder_that_cannot_be_used_is_in_nobodys_way() {
+        let data = tempfile::tempdir().unwrap();
+        let tasks = Tasks::below(data.path()).unwrap();
+        let path = |name: &str| data.path().join("tasks").join(name);
+        for name in ["empty", "stuck", "torn"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        fs::write(path("torn").join("launch.json"), "{").unwrap();
+        // No folder, so it can neither be removed nor replaced by one.
+        File::create(path(".stuck")).unwrap();
+        assert_eq!(take_stock(&tasks).unwrap().all().count(), 0);
+        assert_eq!(["empty", "stuck", "torn"].map(|it| path(it).exists()), [false, true, true]);
+        tidy(&tasks, 0).unwrap();
+        assert!(!path(".empty").exists());
     }
 }
