@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::{
     Refusal,
     job::Jobs,
-    messages::{Happened, Receipt, Registered, Settled},
+    messages::{Circular, Receipt, Registered, Settled, Tally},
     task::Tasks,
 };
 
@@ -96,12 +96,15 @@ impl Admission {
         match admitted {
             Err(refusal) => drop(reply.send(Err(refusal))),
             Ok(Admitted::Tasks(event, instances)) => {
+                let concerned = instances.clone().into_each();
+                let tally = Tally::new(instances.len(), move |missing| {
+                    drop(reply.send(answer_of_all(missing, instances)));
+                });
                 self.tasks.do_send(ToEach {
-                    keys: Box::new(instances.clone().into_each().map(move |it| key.task(it))),
-                    message: Happened(event),
+                    keys: Box::new(concerned.map(move |it| key.task(it))),
+                    message: Circular { event, tally },
                     wakes: Box::new(|_| true),
                 });
-                drop(reply.send(Ok(instances)));
             }
             Ok(Admitted::Job(event, instances)) => {
                 self.under_way.entry(key.clone()).or_default();
@@ -113,6 +116,12 @@ impl Admission {
             }
         }
     }
+}
+
+fn answer_of_all(missing: u64, instances: InstanceSet) -> Answer {
+    let of = instances.len();
+    let lost = || Refusal::NotNow(format!("{missing} of {of} instances could not be told"));
+    if missing == 0 { Ok(instances) } else { Err(lost()) }
 }
 
 fn answer(settled: Settled, instances: InstanceSet) -> Answer {

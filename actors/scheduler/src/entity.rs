@@ -20,7 +20,7 @@ use airglow_model::{
 };
 use airglow_store::{Gone, ReadModel, Scribe};
 
-use crate::messages::{Happened, Receipt, Registered, Settled};
+use crate::messages::{Circular, Happened, Receipt, Registered, Settled};
 
 /// What a machine's effects mean in terms of other actors.
 pub(crate) trait Role: Machine {
@@ -159,6 +159,14 @@ impl<M: Role> Handler<Registered<M::Event>> for Entity<M> {
 
     fn handle(&mut self, mail: Registered<M::Event>, ctx: &mut Self::Context) {
         self.hear(&mail.event, Some(mail.receipt), ctx);
+    }
+}
+
+impl<M: Role> Handler<Circular<M::Event>> for Entity<M> {
+    type Result = ();
+
+    fn handle(&mut self, mail: Circular<M::Event>, ctx: &mut Self::Context) {
+        self.hear(&mail.event, Some(mail.tally.receipt()), ctx);
     }
 }
 

@@ -223,7 +223,8 @@ impl Scheduler {
         self.wish(job, Wish::Kill { instances, message: message.to_owned() }).await
     }
 
-    /// Ends the current runs of these instances, or of all; new ones take their place.
+    /// Ends the current runs of these instances, or of all; new ones take their place. Each of them
+    /// has decided what that means when this answers.
     pub async fn restart(
         &self,
         job: &JobKey,

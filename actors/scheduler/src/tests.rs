@@ -128,6 +128,24 @@ async fn a_task_that_keeps_crashing_is_left_alone_until_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_restart_says_who_could_not_be_told() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    scheduler.create(job(3), "somebody").await.unwrap();
+    until(&scheduler, |it| pending(it) == 3).await;
+    // Nothing of them runs, so there is nothing to be done, and all of them have said so.
+    assert_eq!(scheduler.restart(&key(), None, "").await.unwrap().to_string(), "0-2");
+    let tasks = entities(&scheduler).tasks;
+    while scheduler.view().read(|it| it.quarantined.is_empty()) {
+        tasks.do_send(To(key().task(1), Crash));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let refusal = scheduler.restart(&key(), None, "").await.unwrap_err();
+    assert_eq!(refusal.to_string(), "not now: 1 of 3 instances could not be told");
+    assert!(scheduler.restart(&key(), Some("0,2".parse().unwrap()), "").await.is_ok());
+}
+
+#[tokio::test]
 async fn who_was_left_alone_is_tried_again_with_the_others_and_shown_so() {
     let data = tempfile::tempdir().unwrap();
     let scheduler = start(data.path());
