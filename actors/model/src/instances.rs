@@ -68,17 +68,19 @@ impl InstanceSet {
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         let mut ranges = Vec::new();
+        let mut cuts = other.ranges.iter().copied().peekable();
         for &(first, last) in &self.ranges {
             let mut from = Some(first);
-            for &(cut_first, cut_last) in &other.ranges {
-                let Some(start) = from.filter(|&it| it <= last) else { break };
-                if cut_last < start || last < cut_first {
-                    continue;
-                }
-                if start < cut_first {
+            while let Some(&(cut_first, cut_last)) = cuts.peek().filter(|cut| cut.0 <= last) {
+                if let Some(start) = from.filter(|&it| it < cut_first) {
                     ranges.push((start, cut_first - 1));
                 }
-                from = cut_last.checked_add(1);
+                from = cut_last.checked_add(1).map(|it| it.max(first));
+                if last < cut_last {
+                    // It may reach into the next range too.
+                    break;
+                }
+                cuts.next();
             }
             if let Some(start) = from.filter(|&it| it <= last) {
                 ranges.push((start, last));
@@ -193,6 +195,15 @@ mod tests {
             ("", "0-4", "0-4", "", ""),
             ("0-9", "0,9", "0-9", "1-8", "0,9"),
             ("2-3", "0-9", "0-9", "", "2-3"),
+            ("0-2,4-6,8-9", "1-8", "0-9", "0,9", "1-2,4-6,8"),
+            ("1,3,5", "0,2-3,5-6", "0-3,5-6", "1", "3,5"),
+            (
+                "0,4294967290-4294967295",
+                "4294967295",
+                "0,4294967290-4294967295",
+                "0,4294967290-4294967294",
+                "4294967295",
+            ),
         ] {
             assert_eq!(set(a).union(&set(b)), set(union), "{a} ∪ {b}");
             assert_eq!(set(a).difference(&set(b)), set(difference), "{a} ∖ {b}");
