@@ -4,19 +4,17 @@
 //! cannot be read. The last line may be half a one, if the agent ended while writing it; what it
 //! would have said has then not happened, because nobody acts before it is written.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use airglow_model::{
     machine::{Machine, Timestamp},
     run::{Event, Run},
 };
 
+use crate::lines::{self, Lines};
+
 pub(crate) struct Journal {
-    file: File,
+    lines: Lines,
 }
 
 /// When it was noticed, and what.
@@ -31,16 +29,13 @@ impl Journal {
     /// What `run` has become, and where to write what becomes of it next.
     pub(crate) fn open(path: &Path, run: Run) -> io::Result<(Run, Self)> {
         let (run, length) = read_whole_lines(path, run)?;
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.set_len(length)?;
-        file.seek(SeekFrom::End(0))?;
-        Ok((run, Self { file }))
+        Ok((run, Self { lines: Lines::open(path, length)? }))
     }
 
+    /// # Errors
+    /// It could not be written now, and will be with the next.
     pub(crate) fn append(&mut self, at: Timestamp, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&(at, event))?;
-        line.push(b'\n');
-        self.file.write_all(&line)
+        self.lines.append(&(at, event))
     }
 }
 
@@ -51,7 +46,7 @@ fn read_whole_lines(path: &Path, mut run: Run) -> io::Result<(Run, u64)> {
         Err(error) => return Err(error),
     };
     let mut length = 0;
-    for line in text.split_inclusive(|it| *it == b'\n').filter(|it| it.ends_with(b"\n")) {
+    for line in lines::whole(&text) {
         let (at, event): Entry = serde_json::from_slice(line)?;
         run = run.step(at, &event).map_err(|it| io::Error::other(it.to_string()))?;
         length += line.len() as u64;
@@ -85,7 +80,8 @@ mod tests {
             expected = expected.step(at, &event).unwrap();
             journal.append(at, &event).unwrap();
         }
-        journal.file.write_all(b"[6,{\"event\":\"go").unwrap();
+        let gone = Event::Gone { id: id() };
+        journal.lines.on_a_full_disk(9, |it| it.append(&(at, &gone)).unwrap_err());
         let (found, mut journal) = Journal::open(&path, run()).unwrap();
         assert_eq!(found, expected);
         journal.append(at, &Event::Gone { id: id() }).unwrap();

@@ -1,22 +1,27 @@
 //! What was reported and not yet acknowledged, on disk, so that it survives the agent.
 //!
 //! Lines are added at the end: a report, or how far reports were acknowledged. The file is written
-//! anew when the agent starts, and when it has grown while nothing was owed.
+//! anew when the agent starts, and when it has grown while nothing was owed. A report keeps its
+//! number whatever becomes of others.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    collections::VecDeque,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use airglow_kit::outbox::Outbox;
 use airglow_model::wire::Status;
 use serde::{Deserialize, Serialize};
 
+use crate::lines::{self, Lines};
+
 pub(crate) struct Reports {
-    pending: Outbox<Status>,
+    /// By number.
+    pending: VecDeque<Status>,
+    /// The number of the newest report there ever was.
+    newest: u64,
     path: PathBuf,
-    file: File,
+    lines: Lines,
     /// How much of it nobody needs.
     useless: usize,
 }
@@ -33,50 +38,41 @@ const USELESS_MAX: usize = 10_000;
 
 impl Reports {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
+        let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let mut reported = Vec::new();
-        let mut acknowledged = 0;
-        // Half a line at the end was never said to anybody.
-        for line in text.split_inclusive('\n').filter(|it| it.ends_with('\n')) {
-            match serde_json::from_str(line)? {
-                Line::Reported(status) => reported.push(status),
-                Line::Acknowledged(seq) => acknowledged = acknowledged.max(seq),
-            }
-        }
-        reported.retain(|it: &Status| acknowledged < it.seq);
-        let newest = reported.first().map_or(acknowledged, |it| it.seq - 1);
-        let mut pending = Outbox::after(newest);
-        for status in reported {
-            pending.push(status);
-        }
-        let file = rewrite(path, newest, &pending)?;
-        Ok(Self { pending, path: path.to_owned(), file, useless: 0 })
+        let (pending, newest) = read(&text);
+        // There may be no room for another one, or only now and then.
+        let lines = rewrite(path, newest, &pending).or_else(|error| {
+            tracing::warn!(%error, "cannot write the outbox anew, and goes on with the old one");
+            Lines::open(path, lines::whole(&text).map(|it| it.len() as u64).sum())
+        })?;
+        Ok(Self { pending, newest, path: path.to_owned(), lines, useless: 0 })
     }
 
     /// It counts as said from now on, whenever it can be said.
     pub(crate) fn push(&mut self, status: Status) -> Status {
-        let seq = self.pending.push(status.clone());
-        let status = Status { seq, ..status };
+        self.newest += 1;
+        let status = Status { seq: self.newest, ..status };
+        self.pending.push_back(status.clone());
         self.write(&Line::Reported(status.clone()));
         status
     }
 
-    /// The reports that are now known to have arrived.
+    /// The reports that are now known to have arrived. News of what was never said are ignored.
     pub(crate) fn acknowledge(&mut self, seq: u64) -> Vec<Status> {
-        let known = self.pending().filter(|it| it.seq <= seq).collect::<Vec<_>>();
-        if known.is_empty() {
-            return known;
+        let count = self.pending.partition_point(|it| it.seq <= seq);
+        if count == 0 || self.newest < seq {
+            return Vec::new();
         }
-        self.pending.ack(seq);
+        let known = self.pending.drain(..count).collect::<Vec<_>>();
         self.write(&Line::Acknowledged(seq));
         self.useless += known.len() + 1;
-        if USELESS_MAX < self.useless && self.pending.pending().next().is_none() {
+        if USELESS_MAX < self.useless && self.pending.is_empty() {
             match rewrite(&self.path, seq, &self.pending) {
-                Ok(file) => (self.file, self.useless) = (file, 0),
+                Ok(lines) => (self.lines, self.useless) = (lines, 0),
                 Err(error) => tracing::error!(%error, "cannot write the outbox anew"),
             }
         }
@@ -85,32 +81,50 @@ impl Reports {
 
     /// What to say (again), oldest first.
     pub(crate) fn pending(&self) -> impl Iterator<Item = Status> {
-        self.pending.pending().map(|(seq, status)| Status { seq, ..status.clone() })
+        self.pending.iter().cloned()
     }
 
     /// If the disk is full it is said nevertheless, and will be said again by whoever comes next:
     /// every task reports its state when its runner starts.
     fn write(&mut self, line: &Line) {
-        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            self.file.write_all(&line)
-        });
-        if let Err(error) = written {
+        if let Err(error) = self.lines.append(line) {
             tracing::error!(%error, "cannot write down what was reported");
         }
     }
 }
 
-fn rewrite(path: &Path, acknowledged: u64, pending: &Outbox<Status>) -> io::Result<File> {
+/// What is still to be said, and the newest number. Half a line at the end was never said to
+/// anybody. One that makes no sense is no reason not to start, because whatever is not said here
+/// the runners will say again.
+fn read(text: &[u8]) -> (VecDeque<Status>, u64) {
+    let (mut pending, mut newest) = (VecDeque::new(), 0);
+    for line in lines::whole(text) {
+        match serde_json::from_slice(line) {
+            Ok(Line::Reported(status)) => {
+                newest = newest.max(status.seq);
+                pending.push_back(status);
+            }
+            Ok(Line::Acknowledged(seq)) => {
+                newest = newest.max(seq);
+                pending.retain(|it: &Status| seq < it.seq);
+            }
+            Err(error) => tracing::error!(%error, "a line of the outbox makes no sense"),
+        }
+    }
+    (pending, newest)
+}
+
+fn rewrite(path: &Path, newest: u64, pending: &VecDeque<Status>) -> io::Result<Lines> {
+    let acknowledged = pending.front().map_or(newest, |it| it.seq - 1);
     let mut text = serde_json::to_string(&Line::Acknowledged(acknowledged))? + "\n";
-    for (seq, status) in pending.pending() {
-        text += &serde_json::to_string(&Line::Reported(Status { seq, ..status.clone() }))?;
+    for status in pending {
+        text += &serde_json::to_string(&Line::Reported(status.clone()))?;
         text.push('\n');
     }
     let unfinished = path.with_extension("unfinished");
-    fs::write(&unfinished, text)?;
+    fs::write(&unfinished, &text)?;
     fs::rename(&unfinished, path)?;
-    OpenOptions::new().append(true).open(path)
+    Lines::open(path, text.len() as u64)
 }
 
 #[cfg(test)]
@@ -157,5 +171,27 @@ mod tests {
         assert_eq!(reports.push(status("d")).seq, 4);
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"repor").unwrap();
         assert_eq!(pending(&Reports::open(&path).unwrap()), "4d");
+    }
+    #[test]
+    fn numbers_stay_whatever_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox");
+        let mut reports = Reports::open(&path).unwrap();
+        reports.push(status("a"));
+        reports.lines.on_a_full_disk(9, |lines| lines.append(&1).unwrap_err());
+        reports.push(status("b"));
+        reports.push(status("c"));
+        let text = fs::read_to_string(&path).unwrap();
+        let is_kept = |it: &&str| !it.contains("\"b\"");
+        let torn = text.lines().filter(is_kept).collect::<Vec<_>>().join("\n");
+        fs::write(&path, torn + "\nno sense\n{\"reported\":").unwrap();
+        // No room for a new one.
+        fs::create_dir(path.with_extension("unfinished")).unwrap();
+        let mut reports = Reports::open(&path).unwrap();
+        assert_eq!(pending(&reports), "1a 3c");
+        assert_eq!(reports.acknowledge(9).len(), 0);
+        assert_eq!(reports.acknowledge(2).len(), 1);
+        reports.push(status("d"));
+        assert_eq!(pending(&Reports::open(&path).unwrap()), "3c 4d");
     }
 }

@@ -34,6 +34,18 @@ pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
     Ok(inventory)
 }
 
+/// For when there is nobody left to end them properly.
+pub(crate) fn end_by_force(tasks: &Tasks) {
+    match tasks.all() {
+        Ok(all) => {
+            for folder in all.iter().filter(|it| it.settled_at().is_none()) {
+                folder.end_by_force();
+            }
+        }
+        Err(error) => tracing::error!(%error, "cannot find the tasks, so they are not ended"),
+    }
+}
+
 fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
     let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
     journal::read(&folder.journal(), run)

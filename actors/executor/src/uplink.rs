@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 
 use actix::{WeakAddr, prelude::*};
 use airglow_kit::{
-    Fate, GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
+    GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
     identity::Identity,
     link::{self, HEARTBEAT, Sender, Unsent},
     now,
@@ -88,10 +88,12 @@ const SETTLED_MAX: usize = 200;
 
 impl Uplink {
     /// Adopts what is on disk.
-    pub(crate) fn start(fate: &Fate, known: Arc<Known>) -> io::Result<Addr<Self>> {
+    pub(crate) fn start(
+        lifeline: Lifeline<Incarnation>,
+        known: Arc<Known>,
+    ) -> io::Result<Addr<Self>> {
         let inventory = records::take_stock(&known.tasks)?;
         let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
-        let lifeline = fate.lifeline();
         Ok(Self::create(move |ctx| {
             let host = Arc::new(Host { known: known.clone(), uplink: ctx.address().downgrade() });
             let gave_up = ctx.address().recipient();

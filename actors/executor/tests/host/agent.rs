@@ -9,7 +9,8 @@ use airglow_model::{resources::Attributes, wire::Capacity};
 /// What the program is called with to be one.
 pub(crate) const AGENT: &str = "agent";
 
-/// `agent DATA SCHEDULER`, until it is killed, or told to end its tasks and itself: SIGTERM.
+/// `agent DATA SCHEDULER`, until it is killed, cannot go on, or is told to end: SIGTERM. But for the
+/// first it ends its tasks as well.
 pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let data = PathBuf::from(arguments.next().expect("a folder"));
     let scheduler = arguments.next().expect("an address").into_string().expect("plain text");
@@ -24,10 +25,13 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         data,
     };
     actix_rt::System::new().block_on(async {
-        let executor = Executor::start(config).expect("the executor starts");
+        let mut executor = Executor::start(config).expect("the executor starts");
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut told_to_end = tokio::signal::unix::signal(kind).expect("signals can be heard");
-        told_to_end.recv().await;
+        tokio::select! {
+            _ = told_to_end.recv() => {}
+            _ = executor.gave_up() => {}
+        }
         executor.stop(false).await;
     });
     ExitCode::SUCCESS

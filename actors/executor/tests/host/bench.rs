@@ -105,8 +105,13 @@ impl Bench {
     }
 
     pub(crate) fn start_agent(&mut self) {
-        self.agent = spawn_agent(&self.data(), &self.listener);
+        self.start_agent_that_cannot_go_on();
         self.connect();
+    }
+
+    /// It is there, and nobody hears of it.
+    pub(crate) fn start_agent_that_cannot_go_on(&mut self) {
+        self.agent = spawn_agent(&self.data(), &self.listener);
     }
 
     /// Has it end its tasks and itself.

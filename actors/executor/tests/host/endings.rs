@@ -14,6 +14,7 @@ trials![
     what_left_its_group_ends_with_the_task,
     what_left_its_group_is_asked_to_end_as_well,
     an_agent_that_stops_for_good_ends_its_tasks,
+    an_agent_that_cannot_go_on_ends_its_tasks_nevertheless,
     killing_what_is_not_here_or_over_does_nothing,
     many_tasks_run_at_once_and_end_together,
 ];
@@ -110,6 +111,18 @@ fn an_agent_that_stops_for_good_ends_its_tasks() {
     assert!(!is_alive(pid));
     assert_eq!(bench.ends("t"), RunState::Killed);
     assert_eq!(bench.reports.last().unwrap().message, "Told to shut down executor.");
+}
+
+fn an_agent_that_cannot_go_on_ends_its_tasks_nevertheless() {
+    let mut bench = Bench::new();
+    bench.launch("t", json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] }));
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    let outbox = bench.data().join("outbox.jsonl");
+    std::fs::remove_file(&outbox).unwrap();
+    std::fs::create_dir(&outbox).unwrap();
+    bench.start_agent_that_cannot_go_on();
+    bench.until(|| !is_alive(pid));
 }
 
 fn killing_what_is_not_here_or_over_does_nothing() {
