@@ -1,5 +1,7 @@
 //! What a host's effects mean here: words to the matchmaker, and to what runs there.
 
+use std::collections::BTreeSet;
+
 use actix::prelude::*;
 use airglow_kit::{Supervisor, ToEach};
 use airglow_model::{
@@ -13,6 +15,7 @@ use airglow_store::ReadModel;
 
 use crate::{
     entity::{Entity, Role},
+    hosts::{Repeat, Switchboard},
     matchmaker::{Look, Matchmaker},
     messages::Happened,
     task::Tasks,
@@ -24,6 +27,7 @@ pub(crate) struct Links {
     pub(crate) view: ReadModel,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) matchmaker: Addr<Matchmaker>,
+    pub(crate) switchboard: Addr<Switchboard>,
 }
 
 impl Role for Host {
@@ -38,7 +42,11 @@ impl Role for Host {
         view.hosts.get(key).map(|it| it.host.clone())
     }
 
-    fn act(&self, _: Option<&Self>, links: &Links) {
+    fn act(&self, before: Option<&Self>, links: &Links) {
+        // What it was told last may have been lost with whoever it was before it woke up.
+        if before.is_none() {
+            links.switchboard.do_send(Repeat(self.id.clone()));
+        }
         for effect in self.effects() {
             match effect {
                 // It takes hosts from the view; this is to say that one has changed.
@@ -47,7 +55,7 @@ impl Role for Host {
                     let there = |view: &View| {
                         view.hosts.get(&self.id).map(|it| it.tasks.clone()).unwrap_or_default()
                     };
-                    let tasks: std::collections::BTreeSet<TaskKey> = links.view.read(there);
+                    let tasks: BTreeSet<TaskKey> = links.view.read(there);
                     links.tasks.do_send(ToEach {
                         keys: Box::new(tasks.into_iter()),
                         message: Happened(Event::HostUnreachable { host: self.id.clone() }),

@@ -9,6 +9,7 @@ use actix::Addr;
 
 use crate::{
     admission::Admission,
+    host::Hosts,
     hosts::{Sessions, Switchboard},
     job::Jobs,
     task::Tasks,
@@ -31,6 +32,8 @@ pub(crate) struct Entities {
     pub(crate) tasks: Addr<Tasks>,
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a job directly"))]
     pub(crate) jobs: Addr<Jobs>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a host directly"))]
+    pub(crate) hosts: Addr<Hosts>,
 }
 
 impl Lines {

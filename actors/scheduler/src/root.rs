@@ -128,6 +128,7 @@ async fn entities(soil: Soil, fate: Fate) {
         view: view.clone(),
         tasks: tasks.clone(),
         matchmaker,
+        switchboard: switchboard.clone(),
     }));
     let links = job::Links { view: view.clone(), tasks: tasks.clone() };
     let jobs: Addr<job::Jobs> = nursery.supervisor(links).start();
@@ -135,7 +136,7 @@ async fn entities(soil: Soil, fate: Fate) {
 
     let (limit, lifeline) = (soil.instances_max, fate.lifeline());
     let admission = Admission::new(view, limit, jobs.clone(), tasks.clone(), lifeline).start();
-    soil.lines.have(Entities { admission, switchboard, tasks, jobs });
+    soil.lines.have(Entities { admission, switchboard, tasks, jobs, hosts });
 }
 
 /// Everyone who has something to do, be it to wait. No host is connected yet.

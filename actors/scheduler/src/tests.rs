@@ -5,19 +5,26 @@ use std::{path::Path, time::Duration};
 use actix::prelude::*;
 use airglow_kit::To;
 use airglow_model::{
-    config,
-    ids::JobKey,
+    config, host,
+    ids::{Attempt, ConfigId, HostId, JobKey},
+    machine::{Machine, Timestamp},
+    record::{Change, Committed, Record, RecordKey},
+    resources::Attributes,
     spec::{JobSpec, Limits},
-    task::Status,
+    task::{Event, Placement, Policy, Status, Task},
     view::{JobView, View},
+    wire::{Capacity, Hello, PROTOCOL, RunState},
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::{
     Config, Scheduler,
     admission::Admission,
     entity::{Entity, Role},
+    hosts::{PlugIn, Unplugged},
     lines::Entities,
+    messages::Happened,
 };
 
 #[derive(Message)]
@@ -128,6 +135,39 @@ async fn a_task_that_keeps_crashing_is_left_alone_until_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_host_that_crashed_hears_again_whether_it_is_connected() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = start(data.path());
+    let Entities { hosts, switchboard, .. } = entities(&scheduler);
+    let h1 = HostId::from("h1");
+    let until_it_is = async |contact: &str| {
+        let name = |it: &View| it.hosts.get(&h1).map(|it| it.host.contact.name());
+        until(&scheduler, |it| name(it) == Some(contact)).await;
+    };
+    let hello = Hello {
+        host: h1.clone(),
+        version: "0".into(),
+        protocol: PROTOCOL,
+        attributes: Attributes::new(),
+        capacity: Capacity::default(),
+    };
+    let (orders, _ordered) = mpsc::unbounded_channel();
+    let session = switchboard.send(PlugIn { hello: hello.clone(), orders }).await.unwrap();
+    until_it_is("up").await;
+    hosts.do_send(To(h1.clone(), Happened(host::Event::Disconnected)));
+    until_it_is("away").await;
+    hosts.do_send(To(h1.clone(), Crash));
+    until_it_is("up").await;
+
+    switchboard.send(Unplugged { host: h1.clone(), session }).await.unwrap();
+    until_it_is("away").await;
+    hosts.do_send(To(h1.clone(), Happened(host::Event::Connected(hello))));
+    until_it_is("up").await;
+    hosts.do_send(To(h1.clone(), Crash));
+    until_it_is("away").await;
+}
+
+#[tokio::test]
 async fn a_restart_says_who_could_not_be_told() {
     let data = tempfile::tempdir().unwrap();
     let scheduler = start(data.path());
@@ -211,4 +251,31 @@ async fn a_scheduler_that_crashes_all_the_time_says_that_it_cannot_go_on() {
         () = crash => unreachable!("it never ends"),
     };
     assert!(failure.to_string().starts_with("entities keeps crashing: told to"), "{failure}");
+}
+
+#[test]
+fn a_task_that_missed_its_host_falling_silent_finds_it_in_the_records() {
+    let (attempt, message) = (Attempt(1), String::new());
+    let at = Placement { host: "h1".into(), ports: Default::default() };
+    let story = [
+        Event::Wanted { config: ConfigId(1), generation: 1, policy: Policy::default() },
+        Event::Placed { attempt, at },
+        Event::Reported { attempt, state: RunState::Running, message },
+    ];
+    let step = |task: Task, event| task.step(Timestamp(1), event).unwrap();
+    let running = story.iter().fold(<Task as Role>::unborn(key().task(0)), step);
+    let view = |contact| {
+        let host = host::Host { contact, ..host::Host::unknown("h1".into()) };
+        let host = Change { key: RecordKey::Host("h1".into()), record: Some(Record::Host(host)) };
+        let mut view = View::default();
+        view.apply(&Committed { seq: 1, changes: vec![host] });
+        view
+    };
+    let since = Timestamp(1);
+    assert_eq!(running.overheard(&view(host::Contact::Away { since })), None);
+    let silent = view(host::Contact::Unreachable { since });
+    let heard = Event::HostUnreachable { host: "h1".into() };
+    assert_eq!(running.overheard(&silent), Some(heard.clone()));
+    let partitioned = running.step(Timestamp(2), &heard).unwrap();
+    assert_eq!(partitioned.overheard(&silent), None);
 }

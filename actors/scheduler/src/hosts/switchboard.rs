@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix::prelude::*;
-use airglow_kit::{Lifeline, To};
+use airglow_kit::{Incarnation, Lifeline, To};
 use airglow_model::{
     host::Event,
     ids::HostId,
@@ -19,11 +19,12 @@ pub(crate) struct Switchboard {
     hosts: Addr<Hosts>,
     lines: BTreeMap<HostId, Line>,
     newest: u64,
-    _lifeline: Lifeline<airglow_kit::Incarnation>,
+    _lifeline: Lifeline<Incarnation>,
 }
 
 struct Line {
     session: u64,
+    hello: Hello,
     orders: mpsc::UnboundedSender<Order>,
 }
 
@@ -49,6 +50,11 @@ pub(crate) struct Unplugged {
     pub(crate) session: u64,
 }
 
+/// A host that has woken up asks to be told again whether it is connected.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Repeat(pub(crate) HostId);
+
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Tell {
@@ -65,7 +71,7 @@ pub(crate) struct Ask {
 }
 
 impl Switchboard {
-    pub(crate) fn new(hosts: Addr<Hosts>, lifeline: Lifeline<airglow_kit::Incarnation>) -> Self {
+    pub(crate) fn new(hosts: Addr<Hosts>, lifeline: Lifeline<Incarnation>) -> Self {
         Self { hosts, lines: BTreeMap::new(), newest: 0, _lifeline: lifeline }
     }
 }
@@ -80,7 +86,8 @@ impl Handler<PlugIn> for Switchboard {
     fn handle(&mut self, PlugIn { hello, orders }: PlugIn, _: &mut Self::Context) -> u64 {
         self.newest += 1;
         let (host, session) = (hello.host.clone(), self.newest);
-        self.lines.insert(host.clone(), Line { session, orders });
+        let line = Line { session, hello: hello.clone(), orders };
+        self.lines.insert(host.clone(), line);
         self.hosts.do_send(To(host, Happened(Event::Connected(hello))));
         session
     }
@@ -94,6 +101,16 @@ impl Handler<Unplugged> for Switchboard {
             self.lines.remove(&host);
             self.hosts.do_send(To(host, Happened(Event::Disconnected)));
         }
+    }
+}
+
+impl Handler<Repeat> for Switchboard {
+    type Result = ();
+
+    fn handle(&mut self, Repeat(host): Repeat, _: &mut Self::Context) {
+        let line = self.lines.get(&host);
+        let event = line.map_or(Event::Disconnected, |it| Event::Connected(it.hello.clone()));
+        self.hosts.do_send(To(host, Happened(event)));
     }
 }
 
