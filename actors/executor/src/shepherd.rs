@@ -12,7 +12,7 @@
 
 use std::{
     ffi::{CString, OsString},
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::{ffi::OsStringExt, fs::OpenOptionsExt},
     process::ExitCode,
@@ -95,39 +95,51 @@ impl Shepherd {
             Some(Err(_)) | None => return ExitCode::FAILURE,
         }
         match self.start() {
-            Ok(main) => self.watch(Flock { main, is_main_over: false, is_doomed: false }),
+            Ok(main) => {
+                // A run that nobody can be told of must not go on, lest another starts beside it.
+                let is_doomed = self.say_started(main).is_err();
+                self.watch(Flock { main, is_main_over: false, is_doomed });
+            }
             Err(why) => self.say_ended(Exit::Unstarted(why.to_string()), false),
         }
         ExitCode::SUCCESS
     }
 
+    /// # Errors
+    /// Nothing was started.
     fn start(&self) -> io::Result<Pid> {
         let order = self.run.order()?;
         chdir(&order.sandbox)?;
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, order.open_files.min(most), most)?;
+        give_up_protection();
         let main = spawn(&order)?;
-        chdir("/")?;
-        // Nobody else reaps it, so it is there even if it has ended.
-        let identity = Identity::of(main.as_raw_nonzero().get())
-            .ok_or_else(|| io::Error::other("a process that was started is not in /proc"))?;
-        self.run.write_started(&Started { main: identity, at: now() })?;
-        self.ring();
+        // Were it to stay there nothing would be wrong but that the sandbox could not be unmounted.
+        chdir("/").ok();
         Ok(main)
+    }
+
+    fn say_started(&self, main: Pid) -> io::Result<()> {
+        // Nobody else reaps it, so it is there even if it has ended.
+        let main = Identity::of(main.as_raw_nonzero().get())
+            .ok_or_else(|| io::Error::other("a process that was started is not in /proc"))?;
+        self.run.write_started(&Started { main, at: now() })?;
+        self.ring();
+        Ok(())
     }
 
     /// Until nothing is left to be watched.
     fn watch(&self, mut flock: Flock) {
         let signals = SigSet::all();
         while self.reap(&mut flock) {
+            if flock.is_doomed {
+                // Their children become ours, and we hear of it when they do.
+                tell_children(rustix::process::Signal::KILL);
+            }
             match signals.wait() {
                 Ok(Signal::SIGTERM) => tell_children(rustix::process::Signal::TERM),
                 Ok(Signal::SIGUSR1) => flock.is_doomed = true,
                 Ok(_) | Err(_) => {}
-            }
-            if flock.is_doomed {
-                // Their children become ours, and we hear of it when they do.
-                tell_children(rustix::process::Signal::KILL);
             }
         }
     }
@@ -163,6 +175,16 @@ impl Shepherd {
     /// If nobody hears it, whoever comes next will look at the files anyway.
     fn ring(&self) {
         (&self.bell).write_all(&[0]).ok();
+    }
+}
+
+/// The kernel may have been told to spare the agent when memory runs out, which whoever it starts
+/// inherits; a user's process has no claim to that. If it cannot be changed, it was not protected.
+fn give_up_protection() {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    let score = fs::read_to_string(SCORE).ok().and_then(|it| it.trim().parse::<i32>().ok());
+    if score.is_some_and(i32::is_negative) {
+        fs::write(SCORE, "0").ok();
     }
 }
 

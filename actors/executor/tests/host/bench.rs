@@ -304,9 +304,12 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 }
 
 fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
-    // With things that its processes should not inherit: an open file, and signals ignored.
+    // With things that its processes should not inherit: an open file, signals ignored, and, where
+    // that is allowed, protection from running out of memory.
+    let script = "trap '' HUP INT PIPE USR1; exec 9< /dev/null
+        echo -500 2> /dev/null > /proc/self/oom_score_adj; exec \"$@\"";
     Command::new("/bin/bash")
-        .args(["-c", "trap '' HUP INT PIPE USR1; exec 9< /dev/null; exec \"$@\"", "agent"])
+        .args(["-c", script, "agent"])
         .arg(std::env::current_exe().unwrap())
         .arg(crate::agent::AGENT)
         .arg(data)

@@ -1,6 +1,6 @@
 //! What processes are run with, in which order, and what is left of them.
 
-use airglow_model::wire::RunState;
+use airglow_model::wire::{ProcessState, RunState};
 use serde_json::json;
 
 use crate::{
@@ -24,6 +24,8 @@ trials![
     output_is_in_a_file_for_each_run_and_stream,
     references_are_bound_and_unknown_ones_refused,
     a_shell_that_cannot_be_started_is_a_failed_run,
+    a_run_that_cannot_be_told_of_does_not_go_on,
+    the_kernel_does_not_spare_processes_as_it_spares_the_agent,
 ];
 
 fn r1_processes_run_in_their_order_and_the_task_is_reported() {
@@ -254,4 +256,24 @@ fn a_shell_that_cannot_be_started_is_a_failed_run() {
     assert_eq!(state, RunState::Failed);
     assert_eq!(outline(&processes), "a S, b F");
     assert!(processes[1].runs[0].message.is_some(), "{processes:?}");
+}
+
+fn a_run_that_cannot_be_told_of_does_not_go_on() {
+    let mut bench = Bench::new();
+    // Where its shepherd wants to write that it has started.
+    let run = bench.data().join("tasks/t/shepherds/p.0");
+    std::fs::create_dir_all(run.join("started.unfinished")).unwrap();
+    let process = json!({ "name": "p", "cmdline": "sleep 1000", "min_duration": 0 });
+    bench.launch("t", json!({ "processes": [process] }));
+    bench.process("t", "p", |it| it.runs.len() == 2 && it.state == ProcessState::Running);
+    assert_eq!(outline(&bench.processes("t")), "p K R");
+    assert!(!run.join("started.json").exists());
+    assert!(!is_alive(bench.shepherd("t", "p.0")));
+}
+
+fn the_kernel_does_not_spare_processes_as_it_spares_the_agent() {
+    let mut bench = Bench::new();
+    bench.run(json!({ "processes": [{ "name": "p", "cmdline": "cat /proc/self/oom_score_adj" }] }));
+    let score: i32 = bench.log("t", "p", 0).trim().parse().unwrap();
+    assert!(0 <= score, "{score}");
 }
