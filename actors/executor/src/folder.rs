@@ -1,6 +1,7 @@
 //! Where things are on this host's disk, and how they are written so that nobody reads half a file.
 //!
 //! ```text
+//! DATA/lock                                  held by the agent whose folder it is
 //! DATA/outbox.jsonl                          what the scheduler has not acknowledged
 //! DATA/tasks/.TASK_ID/                       what is left of one that nobody needs
 //! DATA/tasks/TASK_ID/launch.json             what was asked for
