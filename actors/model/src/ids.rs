@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{hash::fnv1a, machine::Timestamp};
+
 /// A job within its cluster. One scheduler is one cluster, so the cluster's name is not part of it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct JobKey {
@@ -19,7 +21,8 @@ pub struct TaskKey {
     pub instance: u32,
 }
 
-/// One attempt at running one instance: `role-environment-name-instance-UNIQUE`, a path component.
+/// One attempt at running one instance: `role-environment-name-instance-UNIQUE`, a path component
+/// of at most 223 characters. Only the end of it is to be relied on.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskId(pub String);
@@ -113,16 +116,21 @@ impl FromStr for TaskKey {
 
 impl TaskKey {
     /// The id of an attempt: no two attempts of an instance share it, even when the job was
-    /// forgotten in between, because `born` differs then.
-    pub fn task_id(&self, born: crate::machine::Timestamp, attempt: Attempt) -> TaskId {
+    /// forgotten in between, because `born` differs then. No two jobs do, because a hash of the
+    /// job's name is part of it: `a.b` and `a-b` look the same in a path.
+    pub fn task_id(&self, born: Timestamp, attempt: Attempt) -> TaskId {
         let JobKey { role, environment, name } = &self.job;
-        let id =
-            format!("{role}-{environment}-{name}-{}-{:x}-{}", self.instance, born.0, attempt.0);
         let safe =
             |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
-        TaskId(id.chars().map(safe).collect())
+        let job = format!("{role}-{environment}-{name}");
+        let job: String = job.chars().map(safe).take(JOB_IN_ID_MAX).collect();
+        let hash = fnv1a(self.job.to_string().into_bytes()) >> 32;
+        TaskId(format!("{job}-{}-{hash:08x}{:x}-{}", self.instance, born.0, attempt.0))
     }
 }
+
+/// How much of a job's name its tasks' ids show.
+const JOB_IN_ID_MAX: usize = 176;
 
 /// What may name a role, an environment, a job, a tier: `^[\w\-.]+$`, at most 255 long.
 pub fn is_identifier(text: &str) -> bool {
@@ -132,8 +140,9 @@ pub fn is_identifier(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::machine::Timestamp;
 
     #[test]
     fn keys_are_read_back_as_they_are_written() {
@@ -148,6 +157,20 @@ mod tests {
     fn a_task_id_is_a_path_component() {
         let id =
             JobKey::new("www.data", "prod", "hello").task(3).task_id(Timestamp(255), Attempt(7));
-        assert_eq!(id.0, "www-data-prod-hello-3-ff-7");
+        assert_eq!(id.0, "www-data-prod-hello-3-c54a4777ff-7");
+        let long = "x".repeat(255);
+        let longest = JobKey::new(&long, &long, &long).task(u32::MAX);
+        assert_eq!(longest.task_id(Timestamp(u64::MAX), Attempt(u32::MAX)).0.len(), 223);
+    }
+
+    #[test]
+    fn jobs_whose_names_look_alike_in_a_path_share_no_task_id() {
+        let id = |role, environment, name| {
+            JobKey::new(role, environment, name).task(3).task_id(Timestamp(255), Attempt(7))
+        };
+        let ids =
+            [id("a", "b", "c.d"), id("a", "b", "c-d"), id("a", "b-c", "d"), id("a-b", "c", "d")];
+        let unlike: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(unlike.len(), ids.len(), "{ids:?}");
     }
 }

@@ -10,6 +10,7 @@
 //! host ([`run`], [`process`]), the decisions between them ([`matching`], [`reconcile`]), and what
 //! is said and kept ([`wire`], [`record`], [`view`]).
 
+mod hash;
 pub mod machine;
 pub mod restart;
 

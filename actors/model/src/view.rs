@@ -88,10 +88,24 @@ pub struct Quarantine {
 /// News that need not outlive the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
-    Pending { job: JobKey, instances: InstanceSet, why: Arc<Pending> },
-    Processes { task: TaskKey, id: TaskId, processes: Arc<Vec<ProcessView>> },
-    Heard { host: HostId, at: Timestamp },
-    Quarantined { key: String, why: Quarantine },
+    Pending {
+        job: JobKey,
+        instances: InstanceSet,
+        why: Arc<Pending>,
+    },
+    Processes {
+        task: TaskKey,
+        id: TaskId,
+        processes: Arc<Vec<ProcessView>>,
+    },
+    Heard {
+        host: HostId,
+        at: Timestamp,
+    },
+    Quarantined {
+        key: String,
+        why: Quarantine,
+    },
     /// Whoever was left alone is tried again.
     Pardoned,
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Run, Status};
-use crate::{ids::TaskId, machine::Timestamp};
+use crate::{hash::fnv1a, ids::TaskId, machine::Timestamp};
 
 /// A run that lasted at least so long did not flap.
 const FLAPPED_WITHIN: Duration = Duration::from_secs(5 * 60);
@@ -62,12 +62,10 @@ impl Backoff {
     }
 }
 
-/// At least zero, less than one; any two inputs are as good as unrelated (FNV-1a).
+/// At least zero, less than one; any two inputs are as good as unrelated.
 fn fraction(bytes: impl Iterator<Item = u8>) -> f64 {
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    // The high bits are the well-mixed ones; a thousand steps are fine enough for a wait.
-    let thousandths = u16::try_from((hash >> 32) % 1000).expect("it is less than a thousand");
+    // A thousand steps are fine enough for a wait.
+    let thousandths =
+        u16::try_from((fnv1a(bytes) >> 32) % 1000).expect("it is less than a thousand");
     f64::from(thousandths) / 1000.0
 }

@@ -350,12 +350,11 @@ fn a_kill_without_an_answer_is_repeated_and_given_up_after_five_minutes() {
         tale.text,
         "\
 RUNNING --kill asked--> KILLING [kill 1 on a1: \"by ada\"]
-(25 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
+(16 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
 (28 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
-(46 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
-(70 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
-(109 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
-(19 s) KILLING --timed out--> LOST [kill 1 on a1: \"Task timed out\"]
+(48 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
+(89 s) KILLING --timed out--> KILLING [kill 1 on a1: \"by ada\"]
+(116 s) KILLING --timed out--> LOST [kill 1 on a1: \"Task timed out\"]
 "
     );
     assert_eq!(tale.now - HOUR, 5 * MINUTE);
@@ -416,13 +415,13 @@ PENDING --placed--> ASSIGNED [launch 1 on a1]
 fn the_wait_of_what_keeps_failing_grows_up_to_five_minutes() {
     let mut tale = Tale::of(service());
     let mut waits = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..8 {
         tale.place().say(RunState::Running).wait(10_000).say(RunState::Failed);
         waits.push(tale.run().penalty_ms / 1000);
         tale.deadline();
     }
-    assert_eq!(waits, [50, 90, 106, 202, 300, 300], "seconds");
-    assert_eq!(tale.run().failures, 6);
+    assert_eq!(waits, [33, 59, 65, 97, 186, 272, 300, 300], "seconds");
+    assert_eq!(tale.run().failures, 8);
     assert_eq!(tale.run().events[0].message, "Rescheduled, penalized for 300000 ms for flapping");
     // One that lasts is forgiven all of it.
     tale.place().say(RunState::Running).wait(HOUR).say(RunState::Failed);
