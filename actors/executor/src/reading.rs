@@ -2,7 +2,8 @@
 //!
 //! A sandbox belongs to its task, which may put links in it that lead anywhere. The kernel is told
 //! not to leave the sandbox on any way (`RESOLVE_BENEATH`), so there is no moment between looking
-//! where a path leads and going there.
+//! where a path leads and going there. What is mounted in it is not its task's either, and the
+//! sandbox itself may have been replaced by a link.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
@@ -18,6 +19,9 @@ use rustix::{
 
 /// The most that is read at once, whatever was asked for.
 const PIECE_MAX: u32 = 1024 * 1024;
+
+/// The most entries of a folder that are listed: an answer has to fit into a message.
+const ENTRIES_MAX: usize = 10_000;
 
 /// A piece of a file below `sandbox`. A negative offset counts from the end.
 pub(crate) fn piece(sandbox: &Path, path: &Path, offset: i64, length: u32) -> Answer {
@@ -54,10 +58,11 @@ fn is_absence(error: &io::Error) -> bool {
 fn open_below(sandbox: &Path, path: &Path) -> io::Result<File> {
     let path = path.strip_prefix("/").unwrap_or(path);
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let folder = open(sandbox, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let itself = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = open(sandbox, itself, Mode::empty())?;
     // A FIFO would keep us waiting for its writer.
     let how = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
     let file = File::from(openat2(folder, path, how, Mode::empty(), within)?);
     let kind = file.metadata()?.file_type();
     if kind.is_file() || kind.is_dir() {
@@ -96,6 +101,9 @@ fn as_text(bytes: Vec<u8>) -> Bytes {
 fn entries(folder: &File) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(folder)? {
+        if entries.len() == ENTRIES_MAX {
+            break;
+        }
         let name = entry?.file_name().to_owned();
         if name.as_bytes() == b"." || name.as_bytes() == b".." {
             continue;
@@ -152,6 +160,10 @@ mod tests {
         symlink("../secret", sandbox.join("relative")).unwrap();
         symlink("..", sandbox.join("inner/up")).unwrap();
         symlink("/", sandbox.join("root")).unwrap();
+        let replaced = folder.path().join("replaced");
+        symlink(folder.path(), &replaced).unwrap();
+        let found = file(&replaced, Path::new("secret"), 0, 100);
+        assert!(matches!(found, Answer::NotFound { .. }), "{found:?}");
         let is_there = |path: &str| match file(&sandbox, Path::new(path), 0, 100) {
             Answer::NotFound { .. } => false,
             Answer::Piece { .. } | Answer::Folder { .. } => true,
@@ -180,5 +192,16 @@ mod tests {
         let names: Vec<_> = entries.iter().map(|it| (it.name.as_str(), it.is_folder)).collect();
         assert_eq!(names, [("z", true), ("a", false)]);
         assert_eq!(entries[1].size, 2);
+    }
+    #[test]
+    fn a_folder_with_very_much_in_it_is_cut_short() {
+        let sandbox = tempfile::tempdir().unwrap();
+        for name in 0..=ENTRIES_MAX {
+            File::create(sandbox.path().join(name.to_string())).unwrap();
+        }
+        let Answer::Folder { entries } = file(sandbox.path(), Path::new(""), 0, 0) else {
+            panic!()
+        };
+        assert_eq!(entries.len(), ENTRIES_MAX);
     }
 }
