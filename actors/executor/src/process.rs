@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{WeakRecipient, prelude::*};
+use actix::{WeakAddr, prelude::*};
 use airglow_kit::{Lifeline, now};
 use airglow_model::{
     config::TaskConfig,
@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     SHEPHERD,
     folder::{Claim, RunFolder, TaskFolder},
-    runner::Happened,
+    runner::{Happened, Runner, Tended},
     sandbox::Sandbox,
     workers::Workers,
 };
@@ -42,7 +42,7 @@ pub(crate) struct Care {
     pub(crate) sandbox: Sandbox,
     pub(crate) workers: Workers,
     pub(crate) binary: PathBuf,
-    pub(crate) runner: WeakRecipient<Happened>,
+    pub(crate) runner: WeakAddr<Runner>,
     /// Closed when the runner is gone: whoever comes after it starts processes of its own.
     pub(crate) leash: watch::Receiver<()>,
 }
@@ -89,6 +89,9 @@ impl Actor for Process {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let tending = self.tending.take().expect("an actor is started once");
+        if let Some(runner) = tending.care.runner.upgrade() {
+            runner.do_send(Tended(tending.id.clone()));
+        }
         let tended = tending.tend().into_actor(self);
         ctx.spawn(tended.map(|(), _, ctx| ctx.stop()));
     }

@@ -58,6 +58,12 @@ struct Shown {
 #[rtype(result = "()")]
 pub(crate) struct Happened(pub(crate) Event);
 
+/// Somebody tends this run from now on, perhaps in the place of one who crashed, and has not heard
+/// what is wanted of it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tended(pub(crate) RunId);
+
 /// The scheduler knows how it ended. There is nothing left to do.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -188,7 +194,7 @@ impl Task {
                 sandbox,
                 workers: host.known.workers.clone(),
                 binary: host.known.binary.clone(),
-                runner: runner.clone().recipient().downgrade(),
+                runner: runner.downgrade(),
                 leash,
             })
         });
@@ -221,11 +227,11 @@ impl Actor for Runner {
             Ok(None) => ctx.stop(),
             Err(error) => {
                 tracing::error!(task = %self.id, %error, "cannot be read back");
-                if let Some(folder) = self.host.known.tasks.task(&self.id) {
-                    folder.end_by_force();
-                }
-                self.report(RunState::Lost, "Task checkpoint could not be read.".to_owned());
-                ctx.stop();
+                let ended = self.host.known.end_by_force(&self.id);
+                ctx.spawn(ended.into_actor(self).map(|(), this, ctx| {
+                    this.report(RunState::Lost, "Task checkpoint could not be read.".to_owned());
+                    ctx.stop();
+                }));
             }
         }
     }
@@ -236,6 +242,20 @@ impl Handler<Happened> for Runner {
 
     fn handle(&mut self, Happened(event): Happened, ctx: &mut Self::Context) {
         self.happened(&event, ctx);
+    }
+}
+
+impl Handler<Tended> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, Tended(tended): Tended, ctx: &mut Self::Context) {
+        let Some(task) = &self.task else { return };
+        let is_wanted =
+            |it: &&Effect| matches!(it, Effect::Term(id) | Effect::Kill(id) if *id == tended);
+        let wanted: Vec<_> = task.asked.iter().filter(is_wanted).cloned().collect();
+        for effect in wanted {
+            self.perform(effect, ctx);
+        }
     }
 }
 
@@ -265,10 +285,12 @@ impl Handler<GaveUp<RunId>> for Runner {
 
     fn handle(&mut self, GaveUp { on, last_words }: GaveUp<RunId>, ctx: &mut Self::Context) {
         tracing::error!(task = %self.id, run = ?on, last_words, "ended by force");
-        if let Some(folder) = self.host.known.tasks.task(&self.id) {
-            folder.run(&on).end_by_force();
-        }
-        let lost = Event::Ended { id: on, at: now(), exit: Exit::Lost, leftover: false };
-        self.happened(&lost, ctx);
+        let Some(folder) = self.host.known.tasks.task(&self.id) else { return };
+        let run = folder.run(&on);
+        let ended = self.host.known.workers.run(move || run.end_by_force());
+        ctx.spawn(ended.into_actor(self).map(|(), this, ctx| {
+            let lost = Event::Ended { id: on, at: now(), exit: Exit::Lost, leftover: false };
+            this.happened(&lost, ctx);
+        }));
     }
 }

@@ -318,11 +318,11 @@ impl Handler<Close> for Uplink {
 impl Handler<GaveUp<TaskId>> for Uplink {
     type Result = ();
 
-    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<TaskId>, _: &mut Self::Context) {
-        if let Some(folder) = self.known.tasks.task(&on) {
-            folder.end_by_force();
-        }
-        self.report(&on, RunState::Lost, format!("Its runner keeps crashing: {last_words}"));
+    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<TaskId>, ctx: &mut Self::Context) {
+        let ended = self.known.end_by_force(&on);
+        ctx.spawn(ended.into_actor(self).map(move |(), this, _| {
+            this.report(&on, RunState::Lost, format!("Its runner keeps crashing: {last_words}"));
+        }));
     }
 }
 
@@ -334,13 +334,16 @@ async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: 
     for addr in schedulers.iter().cycle() {
         match link::dial(*addr, identity).await {
             Ok(link) => {
-                wait = FIRST;
                 let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
                 let Some(uplink) = uplink.upgrade() else { return };
                 uplink.do_send(Line::Connected(sender));
                 let end = loop {
                     match receiver.next().await {
-                        Ok(Some(message)) => uplink.do_send(Line::Heard(message)),
+                        Ok(Some(message)) => {
+                            // Only now: one that hangs up at once is no better than none.
+                            wait = FIRST;
+                            uplink.do_send(Line::Heard(message));
+                        }
                         Ok(None) => break "the scheduler closed it".to_owned(),
                         Err(error) => break error.to_string(),
                     }
