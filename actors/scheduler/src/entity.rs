@@ -79,8 +79,14 @@ impl<M: Role> Entity<M> {
         Actor::start(entity)
     }
 
-    fn hear(&self, event: &M::Event, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
-        let next = match self.state.step(now(), event) {
+    fn hear(
+        &self,
+        at: Timestamp,
+        event: &M::Event,
+        receipt: Option<Receipt>,
+        ctx: &mut Context<Self>,
+    ) {
+        let next = match self.state.step(at, event) {
             Ok(next) => next,
             Err(rejected) => {
                 tracing::debug!(key = %self.key, %rejected, "ignored");
@@ -141,7 +147,7 @@ impl<M: Role> Actor for Entity<M> {
         self.state.act(None, &self.shared.links);
         self.set_alarm_not_before(now() + HEARING, ctx);
         if let Some(event) = overheard {
-            self.hear(&event, None, ctx);
+            self.hear(now(), &event, None, ctx);
         }
     }
 }
@@ -150,7 +156,7 @@ impl<M: Role> Handler<Happened<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, Happened(event): Happened<M::Event>, ctx: &mut Self::Context) {
-        self.hear(&event, None, ctx);
+        self.hear(now(), &event, None, ctx);
     }
 }
 
@@ -158,7 +164,7 @@ impl<M: Role> Handler<Registered<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, mail: Registered<M::Event>, ctx: &mut Self::Context) {
-        self.hear(&mail.event, Some(mail.receipt), ctx);
+        self.hear(now(), &mail.event, Some(mail.receipt), ctx);
     }
 }
 
@@ -166,18 +172,20 @@ impl<M: Role> Handler<Circular<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, mail: Circular<M::Event>, ctx: &mut Self::Context) {
-        self.hear(&mail.event, Some(mail.tally.receipt()), ctx);
+        self.hear(now(), &mail.event, Some(mail.tally.receipt()), ctx);
     }
 }
 
 impl<M: Role> Handler<Alarm> for Entity<M> {
     type Result = ();
 
-    /// Timers wake us to look at the clock; the clock decides.
+    /// Timers wake us to look at the clock; the clock decides. It is looked at once: it may be set
+    /// back, and by a second look the deadline would not have come, and nobody would set another.
     fn handle(&mut self, Alarm: Alarm, ctx: &mut Self::Context) {
         self.alarm = None;
+        let at = now();
         match self.state.deadline() {
-            Some((at, event)) if at <= now() => self.hear(&event, None, ctx),
+            Some((deadline, event)) if deadline <= at => self.hear(at, &event, None, ctx),
             Some(_) => self.set_alarm(ctx),
             None => {}
         }

@@ -99,6 +99,9 @@ struct Round;
 /// Those who want a place want it soon, and usually there are more of them coming.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// By the wall clock, which may have been set forward during a round that took no time.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// How many placements may be on their way to the disk. More would only queue up there.
 const IN_FLIGHT_MAX: usize = 8192;
 
@@ -131,7 +134,7 @@ impl Matchmaker {
     fn look_soon(&mut self, ctx: &mut Context<Self>) {
         if !self.awaits && !self.waiting.is_empty() {
             self.awaits = true;
-            ctx.notify_later(Round, PAUSE.max(self.took));
+            ctx.notify_later(Round, self.took.clamp(PAUSE, PAUSE_MAX));
         }
     }
 
