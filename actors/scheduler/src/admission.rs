@@ -120,7 +120,7 @@ impl Admission {
 
 fn answer_of_all(missing: u64, instances: InstanceSet) -> Answer {
     let of = instances.len();
-    let lost = || Refusal::NotNow(format!("{missing} of {of} instances could not be told"));
+    let lost = || Refusal::NotNow(format!("{missing} of {of} instances may not have heard of it"));
     if missing == 0 { Ok(instances) } else { Err(lost()) }
 }
 
@@ -128,7 +128,7 @@ fn answer(settled: Settled, instances: InstanceSet) -> Answer {
     match settled {
         Settled::Committed => Ok(instances),
         Settled::Rejected(rejected) => Err(Refusal::NotNow(rejected.to_string())),
-        Settled::Lost => Err(Refusal::NotNow("the job could not be changed, try again".into())),
+        Settled::Lost => Err(Refusal::unknown()),
     }
 }
 

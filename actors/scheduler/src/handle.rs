@@ -252,7 +252,7 @@ impl Scheduler {
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;
         let (reply, answer) = oneshot::channel();
         entities.admission.do_send(Request { job: job.clone(), wish, reply });
-        answer.await.unwrap_or_else(|_| Err(not_now()))
+        answer.await.unwrap_or_else(|_| Err(Refusal::unknown()))
     }
 }
 

@@ -181,7 +181,7 @@ async fn a_restart_says_who_could_not_be_told() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let refusal = scheduler.restart(&key(), None, "").await.unwrap_err();
-    assert_eq!(refusal.to_string(), "not now: 1 of 3 instances could not be told");
+    assert_eq!(refusal.to_string(), "not now: 1 of 3 instances may not have heard of it");
     assert!(scheduler.restart(&key(), Some("0,2".parse().unwrap()), "").await.is_ok());
 }
 
