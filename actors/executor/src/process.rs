@@ -125,10 +125,21 @@ impl Tending {
     async fn tend(mut self) {
         if let Err(error) = self.watch().await {
             tracing::warn!(run = ?self.id, %error, "cannot be run");
-            // If somebody runs it nevertheless, it is not for long.
-            if !self.forbid().unwrap_or(false) {
-                self.end_by_force().await;
-            }
+            self.abandon(&error).await;
+        }
+    }
+
+    /// If somebody runs it nevertheless, it is not for long; and then it is not said that nobody did.
+    async fn abandon(&self, error: &io::Error) {
+        if !self.forbid().unwrap_or(false) {
+            self.end_by_force().await;
+        }
+        let claim = self.folder.claimed().ok().flatten();
+        if self.is_ended {
+            self.tell(Event::Gone { id: self.id.clone() });
+        } else if self.is_started || matches!(claim, Some(Claim::Shepherd(_))) {
+            self.say_ended(Exit::Lost, false);
+        } else {
             self.say_ended(Exit::Unstarted(error.to_string()), false);
         }
     }

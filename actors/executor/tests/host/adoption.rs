@@ -20,6 +20,7 @@ trials![
     what_ends_while_the_agent_is_away_is_known_when_it_is_back,
     a_run_whose_shepherd_died_with_the_agent_is_lost,
     what_a_dead_shepherd_left_ends_before_its_run_does,
+    a_run_that_cannot_be_read_back_is_ended_and_lost,
     an_agent_killed_while_it_starts_many_tasks_runs_each_once,
     a_task_that_was_being_killed_is_killed_by_the_next_agent,
     r13_a_task_comes_to_its_end_however_often_its_agent_is_killed,
@@ -97,6 +98,22 @@ fn what_a_dead_shepherd_left_ends_before_its_run_does() {
     std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
     assert_eq!(bench.ends("t"), RunState::Finished);
     assert!(!is_alive(left));
+}
+
+fn a_run_that_cannot_be_read_back_is_ended_and_lost() {
+    let mut bench = Bench::new();
+    let cmdline = "[ -e again ] && exit 0; touch again; echo up > up; sleep 1000";
+    let process = json!({ "name": "p", "cmdline": cmdline, "min_duration": 0 });
+    bench.launch("t", json!({ "processes": [process] }));
+    bench.written("t", "up");
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    let exit = bench.data().join("tasks/t/shepherds/p.0/exit.json");
+    std::fs::write(exit, "{").unwrap();
+    bench.start_agent();
+    assert_eq!(bench.ends("t"), RunState::Finished);
+    assert_eq!(outline(&bench.processes("t")), "p L S");
+    assert!(!is_alive(pid));
 }
 
 fn an_agent_killed_while_it_starts_many_tasks_runs_each_once() {
