@@ -57,11 +57,6 @@ pub trait Machine: Sized + Clone + fmt::Debug + Unpin + 'static {
     /// record, and whatever leaves it for good (an ended attempt goes to history with the very
     /// commit that begins the next).
     fn changes(&self, before: Option<&Self>) -> Vec<Change>;
-
-    /// Nothing is left to do or to remember: [`Machine::changes`] has deleted the record.
-    fn is_gone(&self) -> bool {
-        false
-    }
 }
 
 /// The event makes no sense in this state. Late news is normal, so this is not a bug by itself.

@@ -17,16 +17,6 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// What is left of `self`, or `None` if any amount does not suffice.
-    pub fn checked_sub(self, taken: Self) -> Option<Self> {
-        Some(Self {
-            cpu_milli: self.cpu_milli.checked_sub(taken.cpu_milli)?,
-            ram_mb: self.ram_mb.checked_sub(taken.ram_mb)?,
-            disk_mb: self.disk_mb.checked_sub(taken.disk_mb)?,
-            gpus: self.gpus.checked_sub(taken.gpus)?,
-        })
-    }
-
     /// What is left of `self`, nothing being less than zero (a host that shrank, say).
     #[must_use]
     pub fn saturating_sub(self, taken: Self) -> Self {

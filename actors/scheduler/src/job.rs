@@ -62,28 +62,23 @@ impl Role for Job {
     }
 }
 
-/// Whom `effect` concerns that none of `told` did, which was the same in all else.
+/// Whom `effect` concerns that have not been told the same.
 fn news(effect: &Effect, told: &[Effect]) -> InstanceSet {
-    let fresh = |all: &InstanceSet, told: Option<&InstanceSet>| {
-        told.map_or_else(|| all.clone(), |told| all.difference(told))
+    let same = |it: &&Effect| match (effect, it) {
+        (Effect::Ensure(new), Effect::Ensure(old)) => new.generation == old.generation,
+        (Effect::Kill(new), Effect::Kill(old)) => {
+            (new.generation, &new.message) == (old.generation, &old.message)
+        }
+        (Effect::Ensure(_), Effect::Kill(_)) | (Effect::Kill(_), Effect::Ensure(_)) => false,
     };
+    let told = told.iter().find(same).map(whom);
+    told.map_or_else(|| whom(effect).clone(), |told| whom(effect).difference(told))
+}
+
+fn whom(effect: &Effect) -> &InstanceSet {
     match effect {
-        Effect::Ensure(demand) => {
-            let told = told.iter().find_map(|it| match it {
-                Effect::Ensure(it) if it.generation == demand.generation => Some(&it.instances),
-                Effect::Ensure(_) | Effect::Kill(_) => None,
-            });
-            fresh(&demand.instances, told)
-        }
-        Effect::Kill(end) => {
-            let same =
-                |it: &Unwanted| (it.generation, &it.message) == (end.generation, &end.message);
-            let told = told.iter().find_map(|it| match it {
-                Effect::Kill(it) if same(it) => Some(&it.instances),
-                Effect::Kill(_) | Effect::Ensure(_) => None,
-            });
-            fresh(&end.instances, told)
-        }
+        Effect::Ensure(demand) => &demand.instances,
+        Effect::Kill(end) => &end.instances,
     }
 }
 
@@ -129,5 +124,39 @@ impl Links {
             message: Happened(event()),
             wakes: Box::new(move |task| view.read(|it| matters(it.task_of(task)))),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::ids::ConfigId;
+
+    use super::*;
+
+    fn set(text: &str) -> InstanceSet {
+        text.parse().unwrap_or_default()
+    }
+
+    #[test]
+    fn who_was_told_the_same_is_not_told_again() {
+        let ensure = |instances, generation| {
+            let (instances, config) = (set(instances), ConfigId(1));
+            Effect::Ensure(Wanted { instances, config, generation })
+        };
+        let kill = |instances, generation, message: &str| {
+            let (instances, message) = (set(instances), message.to_owned());
+            Effect::Kill(Unwanted { instances, generation, message })
+        };
+        for (effect, told, fresh) in [
+            (ensure("0-3", 1), vec![], "0-3"),
+            (ensure("0-3", 1), vec![ensure("0-3", 1)], ""),
+            (ensure("2", 2), vec![ensure("0-3", 1)], "2"),
+            (kill("1-2", 1, "a"), vec![ensure("0-3", 1)], "1-2"),
+            (kill("1-3", 1, "a"), vec![kill("1-2", 1, "a")], "3"),
+            (kill("1", 1, "b"), vec![kill("1-2", 1, "a")], "1"),
+            (kill("1", 2, "a"), vec![kill("1-2", 1, "a")], "1"),
+        ] {
+            assert_eq!(news(&effect, &told), set(fresh), "{effect:?} after {told:?}");
+        }
     }
 }
