@@ -4,11 +4,15 @@
 //! here by its number alone: a process is its number *and* when it started, and both mean something
 //! only as long as the machine is up.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
+use airglow_kit::now;
 use nix::sys::signal::Signal;
 use procfs::process::{Process, Stat};
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal},
+};
 use serde::{Deserialize, Serialize};
 
 /// Who it is, as long as the numbers of the machine mean what they meant.
@@ -40,6 +44,16 @@ impl Identity {
             return false;
         };
         self.is_alive() && pidfd_send_signal(handle, raw).is_ok()
+    }
+
+    fn await_end(&self, patience: Duration) {
+        let Some(pid) = Pid::from_raw(self.pid) else { return };
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        // As above: whose handle it is has to be looked up after it was opened.
+        if let (true, Ok(patience)) = (self.is_alive(), Timespec::try_from(patience)) {
+            let mut end = [PollFd::new(&handle, PollFlags::IN)];
+            poll(&mut end, Some(&patience)).ok();
+        }
     }
 
     /// Numbers of another boot, or of a container that is gone, are strangers' numbers here.
@@ -98,10 +112,18 @@ pub(crate) fn kill_tree(root: Identity) {
         doomed.extend(parent.children());
         known += 1;
     }
-    for process in doomed {
+    for process in &doomed {
         process.signal(Signal::SIGKILL);
     }
+    let give_up_at = now() + DEATH_PATIENCE;
+    for process in &doomed {
+        process.await_end(give_up_at.since(now()));
+    }
 }
+
+/// A process that is killed holds its ports for another moment. One that the kernel does not let go
+/// is not waited for.
+const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a dead shepherd has left: it led a session, so whoever is in that session was in its care.
 pub(crate) fn kill_session_of(shepherd: Identity) {
@@ -187,9 +209,7 @@ mod tests {
         kill_tree(before);
         assert!(now.is_alive() && child.is_alive());
         kill_tree(now);
-        while child.is_alive() {
-            std::thread::yield_now();
-        }
+        assert!(!now.is_alive() && !child.is_alive());
     }
 
     #[test]
