@@ -103,12 +103,18 @@ where
 }
 
 async fn entities(soil: Soil, fate: Fate) {
-    // Supervisors that are new have left nobody alone.
-    soil.scribe.note(Note::Pardoned);
-    // Whatever the branch before this one asked for is in the view after this.
-    if soil.scribe.commit(Vec::new()).await.is_err() {
-        // The store has failed, and that ends the process.
+    // Whatever was asked for before is in the view after this, unless the store has failed, and
+    // that ends the process.
+    let is_caught_up = async || soil.scribe.commit(Vec::new()).await.is_ok();
+    if !is_caught_up().await {
         return;
+    }
+    // Supervisors that are new have left nobody alone.
+    if soil.view.read(|it| !it.quarantined.is_empty()) {
+        soil.scribe.note(Note::Pardoned);
+        if !is_caught_up().await {
+            return;
+        }
     }
     let (view, scribe) = (soil.view.clone(), soil.scribe.clone());
     let ward = Ward { scribe: scribe.clone(), _lifeline: fate.lifeline() }.start();
