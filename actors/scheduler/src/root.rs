@@ -73,10 +73,11 @@ pub(crate) async fn run(
         Ok(why) = hopeless => Some(Failure(why)),
         () = let_in(&mut listener, &lines) => None,
     };
-    lines.cut();
-    // If the tree has given up, it has felled itself.
+    // If the tree has given up, it has felled itself. The lines are cut after it: an actor whose
+    // last address is dropped ends, and to a tree that still stands that is a crash.
     tree.send(Fell).await.ok();
     drop(tree);
+    lines.cut();
     if failure.is_none() {
         // The scribe ends when all who could ask it have; then the database is closed.
         store_failed.await.ok();
