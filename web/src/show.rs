@@ -139,7 +139,11 @@ pub(crate) fn host_summary(HostView { host, used, tasks, heard_at, .. }: &HostVi
         state: host.contact.name().to_owned(),
         since: since(host.contact),
         joined_at: host.joined_at,
-        heard_at: *heard_at,
+        // Whoever came was heard doing so.
+        heard_at: match host.contact {
+            Contact::Up { since } => since.max(*heard_at),
+            Contact::Unknown | Contact::Away { .. } | Contact::Unreachable { .. } => *heard_at,
+        },
         version: host.version.clone(),
         attributes: attributes(&host.attributes),
         capacity: host.capacity.resources.into(),

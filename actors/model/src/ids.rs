@@ -132,10 +132,12 @@ impl TaskKey {
 /// How much of a job's name its tasks' ids show.
 const JOB_IN_ID_MAX: usize = 176;
 
-/// What may name a role, an environment, a job, a tier: `^[\w\-.]+$`, at most 255 long.
+/// What may name a role, an environment, a job, a tier: `^[\w\-.]+$`, at most 255 long, and not
+/// `.` or `..`, which would be lost from the paths that it is part of.
 pub fn is_identifier(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    !text.is_empty() && text.len() <= 255 && text.chars().all(legal)
+    let is_path = matches!(text, "" | "." | "..");
+    !is_path && text.len() <= 255 && text.chars().all(legal)
 }
 
 #[cfg(test)]
@@ -148,7 +150,7 @@ mod tests {
     fn keys_are_read_back_as_they_are_written() {
         let task = JobKey::new("www-data", "prod", "hello.v2").task(3);
         assert_eq!(task.to_string().parse(), Ok(task));
-        for bad in ["", "a/b", "a/b/", "a/b/c/d/e", "a//c", "a/b/c d"] {
+        for bad in ["", "a/b", "a/b/", "a/b/c/d/e", "a//c", "./b/c", "a/../c", "a/b/c d"] {
             assert_eq!(bad.parse::<JobKey>(), Err(NotAKey), "{bad}");
         }
     }
