@@ -92,18 +92,30 @@ pub(crate) fn until(
     let left = loop {
         let job = session.job(key)?;
         let tasks: BTreeMap<u32, &TaskSummary> =
-            job.iter().flat_map(|it| &it.instances).map(|it| (it.instance, it)).collect();
+            job.iter().flat_map(of_this_life).map(|it| (it.instance, it)).collect();
         let left: InstanceSet =
             instances.iter().filter(|it| !done(tasks.get(it).copied())).collect();
         if left.is_empty() || deadline.is_some_and(|it| it <= airglow_kit::now()) {
             break left;
         }
-        let shown = tasks.values().filter(|it| instances.contains(it.instance));
-        progress.show("", &format!("{key}  {}", counts(shown)));
+        let there: Vec<_> = tasks.values().filter(|it| instances.contains(it.instance)).collect();
+        let shown = match instances.len() - there.len() as u64 {
+            0 => counts(there),
+            absent if there.is_empty() => format!("{absent} waiting"),
+            absent => format!("{}, {absent} waiting", counts(there)),
+        };
+        progress.show("", &format!("{key}  {shown}"));
         pace.pause();
     };
     progress.clear();
     Ok(left)
+}
+
+/// Without what ended before the job was created anew: until its instances have their new runs,
+/// the old ones are still the newest.
+fn of_this_life(job: &JobDetail) -> impl Iterator<Item = &TaskSummary> {
+    let born = job.summary.created_at;
+    job.instances.iter().filter(move |it| it.active || born <= it.created_at)
 }
 
 /// `2 RUNNING, 1 PENDING`.
