@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write, time::Duration};
 
-use airglow_model::wire::Stream;
+use airglow_model::{task::Status, wire::Stream};
 use airglow_web::api::{Process, TaskDetail, TaskSummary};
 
 use super::{
@@ -41,23 +41,40 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::Logs(args) = verb;
     let session = global.session(&args.instance.key.cluster)?;
     let mut tail = Tail { session: &session, args: &args, read: BTreeMap::new(), last: None };
-    loop {
-        let detail = task(&session, &args.instance)?;
-        let ended = !detail.task.active;
-        if let Some(why) = detail.processes_unknown.as_ref().filter(|_| !args.follow) {
-            return Err(Failure::new(Code::Failed, format!("Its host cannot be asked: {why}")));
-        }
-        tail.pass(&detail)?;
-        if !args.follow {
-            return tail.something(&detail);
-        }
-        if ended {
-            let state = screen::status(detail.task.status);
-            screen::aside(&screen::faint(&format!("The task has ended: {state}")));
-            return Ok(());
-        }
-        pause(Duration::from_millis(300));
+    let newest = task(&session, &args.instance)?;
+    let earlier = if has_begun(newest.task.status) { None } else { earlier(&session, &newest)? };
+    if let Some(earlier) = &earlier {
+        let TaskSummary { task_id, status, .. } = &earlier.task;
+        let (now, then) = (screen::name(newest.task.status), screen::name(*status));
+        screen::aside(&screen::faint(&format!(
+            "The instance is {now}; this is its run before, {task_id}, which is {then}"
+        )));
     }
+    if !args.follow {
+        return tail.whole(earlier.as_ref().unwrap_or(&newest));
+    }
+    if let Some(earlier) = &earlier {
+        tail.pass(earlier)?;
+    }
+    tail.follow()
+}
+
+/// Whether there may be something to read of it.
+fn has_begun(status: Status) -> bool {
+    !matches!(status, Status::Throttled | Status::Pending | Status::Assigned)
+}
+
+/// The newest run before that has something to read, or might have if its host could be asked.
+fn earlier(session: &Session, newest: &TaskDetail) -> Result<Option<TaskDetail>, Failure> {
+    let mut ancestor = newest.ancestor.clone();
+    while let Some(id) = ancestor {
+        let Some(run) = session.client.task(&id)? else { break };
+        if run.processes_unknown.is_some() || run.processes.iter().any(|it| !it.runs.is_empty()) {
+            return Ok(Some(run));
+        }
+        ancestor = run.ancestor;
+    }
+    Ok(None)
 }
 
 /// The newest run of the instance that is meant; when none is named, of the only one there is.
@@ -108,6 +125,44 @@ struct Source {
 }
 
 impl Tail<'_> {
+    /// Prints what there is.
+    fn whole(&mut self, detail: &TaskDetail) -> Outcome {
+        self.reachable(detail)?;
+        let unknown = detail.processes_unknown.as_ref();
+        if let Some(why) = unknown.filter(|_| has_begun(detail.task.status)) {
+            return Err(Failure::new(Code::Failed, format!("Its host cannot be asked: {why}")));
+        }
+        self.pass(detail)?;
+        self.something(detail)
+    }
+
+    /// A host that is away has what was written, and nobody else does.
+    fn reachable(&self, detail: &TaskDetail) -> Outcome {
+        let Some(name) = &detail.task.host else { return Ok(()) };
+        let hosts = self.session.client.hosts()?;
+        match hosts.iter().find(|it| it.host == *name) {
+            Some(host) if host.state != "up" => {
+                let message = format!("host {name} is {}; its logs cannot be read now", host.state);
+                Err(Failure::new(Code::Failed, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Prints what comes, until the task ends.
+    fn follow(&mut self) -> Outcome {
+        loop {
+            let detail = task(self.session, &self.args.instance)?;
+            self.pass(&detail)?;
+            if !detail.task.active {
+                let state = screen::status(detail.task.status);
+                screen::aside(&screen::faint(&format!("The task has ended: {state}")));
+                return Ok(());
+            }
+            pause(Duration::from_millis(300));
+        }
+    }
+
     /// Prints what is new in the logs that are meant.
     fn pass(&mut self, detail: &TaskDetail) -> Outcome {
         let titled = detail.processes.len() > 1 && self.args.process.is_none();
