@@ -74,6 +74,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
             "job": key.to_string(), "restarted": restarted.iter().collect::<Vec<_>>(),
         }));
     }
+    if restarted.is_empty() {
+        let told = format!("There is nothing to restart: {key} has no such active instance");
+        return Ok(writeln!(screen::out(), "{told}")?);
+    }
     Ok(writeln!(screen::out(), "Job {key} restarted successfully")?)
 }
 

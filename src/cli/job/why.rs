@@ -6,12 +6,17 @@ use std::{collections::BTreeMap, io::Write};
 use airglow_model::{instances::InstanceSet, task::Status};
 use airglow_web::api::{JobDetail, PendingTask};
 
-use super::{FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
+use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
 
 pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
     let session = global.session(&key.cluster)?;
     let mut job = session.job(key)?.ok_or_else(|| no_such_job(key))?;
     if let Some(chosen) = instances {
+        let missing = chosen.difference(&all(&job));
+        if !missing.is_empty() {
+            let message = format!("{key} has no such instance: {missing}");
+            return Err(Failure::new(Code::InvalidParameter, message));
+        }
         job.instances.retain(|it| chosen.contains(it.instance));
         job.pending.retain(|it| chosen.contains(it.instance));
     }
@@ -20,6 +25,12 @@ pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Globa
     }
     let text = explain(key, &job, airglow_kit::now());
     Ok(screen::out().write_all(text.as_bytes())?)
+}
+
+/// Those that have run, and those that should.
+fn all(job: &JobDetail) -> InstanceSet {
+    let seen = job.instances.iter().map(|it| it.instance).collect();
+    job.configs.iter().fold(seen, |all: InstanceSet, it| all.union(&it.instances))
 }
 
 fn explain(key: &FullKey, job: &JobDetail, now: airglow_model::machine::Timestamp) -> String {
