@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use airglow_model::machine::Timestamp;
 use airglow_web::api::{HostSummary, Resources};
 
 use super::{Global, Outcome, screen};
@@ -20,7 +21,14 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::List { cluster } = verb;
     let session = match cluster.as_str() {
         "" => global.only_session()?,
-        name => global.session(name)?,
+        name => {
+            let session = global.session(name)?;
+            let there = session.cluster(&session.client.jobs(&[])?)?;
+            match there.filter(|it| it != name) {
+                Some(there) => return Err(session.elsewhere(name, &there)),
+                None => session,
+            }
+        }
     };
     let hosts = session.client.hosts()?;
     if global.write_json {
@@ -31,7 +39,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         vec![
             it.host.clone(),
             it.state.clone(),
-            screen::age(it.heard_at, now),
+            heard(it, now),
             it.tasks.to_string(),
             used(it, |of| of.cpu, |cpu| format!("{cpu:.1}")),
             used(it, |of| of.ram_mb, |mb| format!("{mb} MB")),
@@ -41,6 +49,14 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     });
     let header = ["HOST", "STATE", "HEARD", "TASKS", "CPU", "RAM", "DISK", "ATTRIBUTES"];
     Ok(writeln!(screen::out(), "{}", screen::table(&header, rows))?)
+}
+
+/// A scheduler that has just started knows hosts that it has not heard yet.
+fn heard(host: &HostSummary, now: Timestamp) -> String {
+    match host.heard_at {
+        Timestamp(0) => "–".into(),
+        at => screen::age(at, now),
+    }
 }
 
 /// `used/capacity`.

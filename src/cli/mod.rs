@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use airglow_web::api::JobDetail;
+use airglow_web::api::{JobDetail, JobSummary};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, ClientError};
@@ -181,6 +181,16 @@ impl Session {
             Some(there) if there != key.cluster => Err(self.elsewhere(&key.cluster, there)),
             _ => Ok(Some(job)),
         }
+    }
+
+    /// What the scheduler's cluster is called, by the configuration of one of its jobs.
+    fn cluster(&self, jobs: &[JobSummary]) -> Result<Option<String>, Failure> {
+        for job in jobs {
+            if let Some(job) = self.client.job(&job.key())? {
+                return Ok(cluster_of(&job).map(str::to_owned));
+            }
+        }
+        Ok(None)
     }
 
     /// No such cluster here.

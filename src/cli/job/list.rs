@@ -4,7 +4,7 @@ use std::{io::Write, rc::Rc};
 
 use airglow_web::api::JobSummary;
 
-use super::{super::cluster_of, Failure, FullKey, Global, Outcome, Pattern, Session, screen};
+use super::{Failure, FullKey, Global, Outcome, Pattern, Session, screen};
 
 /// A job that a pattern matched, where it is.
 pub(super) struct Match {
@@ -23,7 +23,7 @@ pub(super) fn find(pattern: &Pattern, global: &Global) -> Result<Vec<Match>, Fai
         });
         let mut jobs = session.client.jobs(&[])?;
         jobs.retain(|it| pattern.matches(&it.key()));
-        let Some(there) = cluster_at(&session, &jobs)? else { continue };
+        let Some(there) = session.cluster(&jobs)? else { continue };
         if let Some(wanted) = cluster.filter(|it| *it != there) {
             return Err(session.elsewhere(&wanted, &there));
         }
@@ -33,16 +33,6 @@ pub(super) fn find(pattern: &Pattern, global: &Global) -> Result<Vec<Match>, Fai
         }));
     }
     Ok(matches)
-}
-
-/// What the scheduler's cluster is called, by the configuration of one of its jobs.
-fn cluster_at(session: &Session, jobs: &[JobSummary]) -> Result<Option<String>, Failure> {
-    for job in jobs {
-        if let Some(job) = session.client.job(&job.key())? {
-            return Ok(cluster_of(&job).map(str::to_owned));
-        }
-    }
-    Ok(None)
 }
 
 pub(crate) fn run(pattern: &Pattern, global: &Global) -> Outcome {
