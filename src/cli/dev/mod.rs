@@ -5,7 +5,7 @@
 //! it shows comes through the API.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
     time::Duration,
@@ -50,10 +50,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
-    let mut jobs = Vec::new();
-    for file in &args.files {
-        jobs.extend(args.reading.jobs(file)?);
-    }
+    let jobs = read(&args)?;
     let clusters: Vec<String> = jobs.iter().map(|it| it.spec.cluster.clone()).collect();
     let cluster = cluster(args.cluster.as_deref(), &clusters)?;
     let jobs = ours(&cluster, jobs);
@@ -70,6 +67,27 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         screen::aside(&screen::faint(&format!("What ran is in {}", tasks_folder(&data).display())));
     }
     stopped.and(told)
+}
+
+/// The jobs of all files.
+///
+/// # Errors
+/// Two of them would be one.
+fn read(args: &Args) -> Result<Vec<Written>, Failure> {
+    let mut jobs = Vec::new();
+    let mut places: BTreeMap<String, &Path> = BTreeMap::new();
+    for file in &args.files {
+        for job in args.reading.jobs(file)? {
+            let key = job.key().to_string();
+            if let Some(other) = places.insert(key.clone(), file) {
+                let (other, file) = (other.display(), file.display());
+                let message = format!("{key} is there twice: in {other} and in {file}");
+                return Err(Failure::new(Code::Configuration, message));
+            }
+            jobs.push(job);
+        }
+    }
+    Ok(jobs)
 }
 
 fn fatal(error: &anyhow::Error) -> Failure {
