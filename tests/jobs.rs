@@ -127,6 +127,19 @@ fn killing_goes_by_batches_and_says_what_it_did() {
 }
 
 #[test]
+fn waiting_is_for_the_new_runs_of_a_job_that_is_created_again() {
+    let (cluster, file) = sleepers();
+    cluster.succeeds(&["job", "killall", KEY, "--no-batching"]);
+    let file = {
+        let text = fs::read_to_string(&file).unwrap().replace("Service(", "Job(");
+        cluster.file("again.aurora", &text)
+    };
+    let create = ["job", "create", KEY, &file, "--bind", "secs=1", "--wait-until", "FINISHED"];
+    cluster.succeeds(&create);
+    assert_eq!(cluster.counts(JOB)["FINISHED"], 4);
+}
+
+#[test]
 fn adding_makes_more_of_the_same() {
     let (cluster, _) = sleepers();
     let like = format!("{KEY}/0");
@@ -159,6 +172,9 @@ fn restarting_replaces_every_run_and_watches_it() {
     assert!(ids().iter().all(|id| !before.contains(id)), "{before:?}");
     cluster.airglow(&["job", "restart", KEY, "--max-total-failures", "-1"]).code(6);
     cluster.airglow(&["job", "restart", &format!("{KEY}/9"), "--strict"]).code(6);
+    cluster.airglow(&["job", "restart", &format!("{KEY}/9")]).code(0).says("nothing to restart");
+    cluster.airglow(&["job", "why", &format!("{KEY}/9")]).code(6).says("has no such instance");
+    cluster.airglow(&["host", "list", "west"]).code(3).says("Unknown cluster: west");
     cluster.airglow(&["job", "restart", "devcluster/www-data/test/nothing"]).code(6);
 }
 
@@ -190,6 +206,27 @@ fn logs_are_told_by_process_run_and_stream() {
         .airglow(&["task", "logs", "devcluster/www-data/test/talk", "--process", "three"])
         .code(6)
         .says("It has one, two");
+}
+
+#[test]
+fn between_two_runs_the_log_is_that_of_the_earlier_one() {
+    let cluster = Cluster::start();
+    cluster.post("/jobs", &jobs_of(&[spec("fall", "echo said; exit 1", 1, true)]));
+    cluster.reaches("www-data/test/fall", "THROTTLED", 1);
+    cluster
+        .airglow(&["task", "logs", "devcluster/www-data/test/fall"])
+        .code(0)
+        .says("said")
+        .says("this is its run before");
+}
+
+#[test]
+fn the_same_job_in_two_files_is_refused_before_anything_starts() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("a.aurora"), SLEEPERS).unwrap();
+    let args = ["dev", "a.aurora", "a.aurora", "--bind", "secs=1", "--port", "0"];
+    let ran = airglow(home.path()).current_dir(home.path()).args(args).output().unwrap();
+    Ran::new(&args, &ran).code(3).says("is there twice: in a.aurora and in a.aurora");
 }
 
 #[test]
