@@ -11,8 +11,7 @@ use airglow_model::{
     config::{Job, Kind},
     ids::JobKey,
     instances::InstanceSet,
-    schema,
-    spec::{Complaint, Limits},
+    spec::{Complaint, JobSpec, Limits},
     task::Task,
     view::View,
 };
@@ -124,7 +123,7 @@ fn read_job(
     limits: &Limits,
     seen: &mut BTreeSet<JobKey>,
 ) -> Result<Job, Vec<Complaint>> {
-    let job = schema::read_job(spec)?.check(limits)?;
+    let job = JobSpec::read_and_check(spec, limits)?;
     if job.config.kind == Kind::Cron {
         return Err(complain("/cron_schedule", "a job with a schedule is scheduled, not created"));
     }

@@ -15,6 +15,7 @@ mod read;
 mod table;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use coerce::{boolean, float, integer, not_one_of, one_of, text};
 pub use openapi::json_schema;
@@ -92,14 +93,20 @@ impl Object {
 /// # Errors
 /// Every complaint there is, each with a JSON pointer into `value`.
 pub fn read_job(value: &Value) -> Result<JobSpec, Vec<Complaint>> {
-    let mut reader = read::Reader::new(value);
-    let job = reader.object(&JOB, value, &read::Pointer::Root);
-    match reader.complaints() {
-        complaints if complaints.is_empty() => {
-            Ok(serde_json::from_value(Value::Object(job)).expect("the table describes the types"))
-        }
-        complaints => Err(complaints),
+    let (job, complaints) = read_job_leniently(value);
+    if !complaints.is_empty() {
+        return Err(complaints);
     }
+    Ok(job.expect("the table describes the types"))
+}
+
+/// What can be read of a job, and everything that is wrong with it. What a complaint is about has
+/// its default or a placeholder; whoever looks at the job further has to leave that out.
+pub fn read_job_leniently(value: &Value) -> (Option<JobSpec>, Vec<Complaint>) {
+    let mut reader = read::Reader::new(value);
+    let read = reader.object(&JOB, value, &read::Pointer::Root);
+    let job = Value::Object(whole::object(&JOB, read));
+    (serde_json::from_value(job).ok(), reader.complaints())
 }
 
 /// The complaint about a field that an object does not have, with the name that may be meant.

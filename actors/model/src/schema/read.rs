@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde_json::{Map, Value};
 
-use super::{Alternative, Field, Kind, Object, Presence, coerce, default_value};
+use super::{Alternative, Field, Kind, Object, Presence, coerce, default_value, whole};
 use crate::spec::Complaint;
 
 /// Where in the job we are.
@@ -130,7 +130,8 @@ impl<'a> Reader<'a> {
         Ok(Value::Object(texts))
     }
 
-    /// The first alternative that fits; if none does, what is wrong with the likeliest one.
+    /// The first alternative that fits; if none does, what is wrong with the likeliest one, and
+    /// what could be read of it.
     fn choice(
         &mut self,
         alternatives: &'static [Alternative],
@@ -143,30 +144,47 @@ impl<'a> Reader<'a> {
             self.complain(at, "If a container is specified it must set one type.".to_owned());
             return None;
         }
-        let mut likeliest: Option<(usize, usize, Vec<Complaint>)> = None;
+        let mut likeliest: Option<Attempt> = None;
         for Alternative { object, tag } in alternatives {
             let mut reader = Self { job: self.job, complaints: Vec::new() };
-            let read = Value::Object(reader.object(object, value, at));
+            let read = reader.object(object, value, at);
             let complaints = reader.complaints;
             if complaints.is_empty() {
-                return Some(match tag {
-                    Some(tag) => Value::Object(Map::from_iter([((*tag).to_owned(), read)])),
-                    None => read,
-                });
+                return Some(tagged(*tag, read));
             }
             let known = value.as_object().into_iter().flat_map(Map::keys);
             let strange = known.filter(|it| object.field(it).is_none()).count();
-            let better = |(s, n, _): &(usize, usize, _)| (strange, complaints.len()) < (*s, *n);
-            if likeliest.as_ref().is_none_or(better) {
-                likeliest = Some((strange, complaints.len(), complaints));
+            let badness = (strange, complaints.len());
+            if likeliest.as_ref().is_none_or(|it| badness < it.badness) {
+                let read = whole::object(object, read);
+                // Without any field there is nothing to tell by which one it is.
+                let read = (!read.is_empty()).then(|| tagged(*tag, read));
+                likeliest = Some(Attempt { badness, complaints, read });
             }
         }
-        self.complaints.extend(likeliest.into_iter().flat_map(|(_, _, complaints)| complaints));
-        None
+        let Attempt { complaints, read, .. } = likeliest?;
+        self.complaints.extend(complaints);
+        read
     }
 
     fn complain(&mut self, at: &Pointer<'_>, detail: String) {
         self.complaints.push(Complaint { pointer: at.to_string(), detail });
+    }
+}
+
+/// An alternative that does not fit.
+struct Attempt {
+    /// How many fields are not its own, and how many complaints there are.
+    badness: (usize, usize),
+    complaints: Vec<Complaint>,
+    read: Option<Value>,
+}
+
+fn tagged(tag: Option<&str>, read: Map<String, Value>) -> Value {
+    let read = Value::Object(read);
+    match tag {
+        Some(tag) => Value::Object(Map::from_iter([(tag.to_owned(), read)])),
+        None => read,
     }
 }
 

@@ -178,3 +178,38 @@ fn likely_names_are_suggested_and_unlikely_ones_are_not() {
     }
     assert_eq!(closest("colour", names()), None);
 }
+
+#[test]
+fn whatever_is_wrong_the_rest_can_be_read() {
+    let wrong = [json!([]), json!({}), json!("x"), json!({"x": 1}), json!([null, {"x": 1}])];
+    for field in JOB.fields {
+        for value in &wrong {
+            let mut job = hello();
+            job[field.name] = value.clone();
+            assert!(read_job_leniently(&job).0.is_some(), "{} {value}", field.name);
+        }
+    }
+    for object in OBJECTS {
+        for field in object.fields.iter().filter(|it| matches!(it.presence, Presence::Required)) {
+            assert!(!matches!(field.kind, Kind::Choice(_)), "{}[{}]", object.name, field.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_for_a_mistake_is_replaced_by_its_type() {
+    let mut job = hello();
+    job["role"] = json!([]);
+    job["environment"] = json!([]);
+    job["task"]["processes"] = json!([{"name": "p"}, 7]);
+    job["task"]["resources"] = json!({"cpu": "x", "ram": 5});
+    job["sla_policy"] = json!({"count": "x", "duration_secs": 3});
+    let (job, complaints) = read_job_leniently(&job);
+    let job = job.unwrap();
+    assert_eq!(complaints.len(), 7);
+    assert_eq!((job.role.as_str(), job.environment.as_str()), ("placeholder", "devel"));
+    assert_eq!((job.name.as_str(), job.task.processes.len()), ("p", 2));
+    let crate::spec::ResourceSpec { cpu, ram, disk, .. } = job.task.resources;
+    assert_eq!((cpu.to_bits(), ram, disk), (1.0_f64.to_bits(), 5, 1));
+    assert_eq!(job.sla_policy, Some(SlaPolicy::Count { count: 1, duration_secs: 3 }));
+}

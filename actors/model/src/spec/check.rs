@@ -6,14 +6,17 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{JobSpec, UpdateConfig};
 use crate::{
     config::{Job, Kind, TaskConfig},
     ids::{JobKey, is_identifier},
     resources::{Constraint, Demand},
+    schema,
 };
 
+mod follow;
 mod policies;
 mod ports;
 mod task;
@@ -54,6 +57,22 @@ const DEDICATED: &str = "dedicated";
 const NAMES_LEN_MAX: usize = 200;
 
 impl JobSpec {
+    /// The job that somebody wrote as JSON. What cannot be read hides no mistake elsewhere.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, by place, whether with its form or with its meaning.
+    pub fn read_and_check(value: &Value, limits: &Limits) -> Result<Job, Vec<Complaint>> {
+        let (spec, unreadable) = schema::read_job_leniently(value);
+        let checked = spec.map(|it| it.check(limits));
+        match (checked, unreadable) {
+            (Some(checked), unreadable) if unreadable.is_empty() => checked,
+            (checked, unreadable) => {
+                let found = checked.and_then(Result::err).unwrap_or_default();
+                Err(follow::merge(unreadable, found))
+            }
+        }
+    }
+
     /// The job that this describes.
     ///
     /// # Errors
@@ -68,7 +87,7 @@ impl JobSpec {
         let constraints = found.constraints(&self);
         let tier = found.tier(&self, limits);
         let ports = found.ports(&self);
-        found.policies(&self, &tier);
+        found.policies(&self, &tier, instances);
         if !found.0.is_empty() {
             return Err(found.in_order());
         }
@@ -164,6 +183,7 @@ impl Complaints {
         }
     }
 
+    /// 0 if the number is not one that a job may have.
     fn instances(&mut self, job: &JobSpec, limits: &Limits) -> u32 {
         let max = limits.tasks_per_job_max;
         match u32::try_from(job.instances) {

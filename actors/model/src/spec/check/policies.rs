@@ -10,8 +10,11 @@ const SLA_DURATION_SECS_MAX: i64 = 2 * 60 * 60;
 const EXECUTOR: &str = "AuroraExecutor";
 
 impl Complaints {
-    pub(super) fn policies(&mut self, job: &JobSpec, tier: &str) {
+    pub(super) fn policies(&mut self, job: &JobSpec, tier: &str, instances: u32) {
         self.update_config(job);
+        if 0 < instances {
+            self.failures(job);
+        }
         self.strategy(job);
         self.health(&job.health_check_config);
         if let Some(http) = &job.lifecycle.http {
@@ -48,7 +51,11 @@ impl Complaints {
             let detail = "Pulse interval seconds must be at least 60 seconds.";
             self.add("/update_config/pulse_interval_secs", detail);
         }
-        let (failures, instances) = (update.max_total_failures, job.instances);
+    }
+
+    /// How many failures an update bears, for as many instances as there are.
+    fn failures(&mut self, job: &JobSpec) {
+        let (failures, instances) = (job.update_config.max_total_failures, job.instances);
         if instances <= failures {
             let detail =
                 format!("Must be less than the number of instances, {instances}, got {failures}");

@@ -340,3 +340,98 @@ fn an_sla_leaves_room_for_maintenance() {
 "
     );
 }
+
+/// What is wrong with the good job with something else at some pointers, as users write it.
+fn told(changes: &[(&str, Value)]) -> String {
+    let found = JobSpec::read_and_check(&with(changes), &limits()).err().unwrap_or_default();
+    found.iter().map(|it| format!("{it}\n")).collect()
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_other_mistake() {
+    let processes = json!([{ "name": "p" }, { "name": "p", "cmdline": "b", "max_failures": -1 }]);
+    let found = told(&[
+        ("/role", json!("a b")),
+        ("/instances", json!(-1)),
+        ("/naem", json!("x")),
+        ("/task/processes", processes),
+        ("/task/resources/ram", json!("x")),
+        ("/update_config", json!({ "update_strategy": { "batch_sizes": [0, "y"] } })),
+    ]);
+    assert_eq!(
+        found,
+        "\
+/instances: A job has at least one instance, got -1
+/naem: Unknown schema attribute naem in Job, did you mean name?
+/role: Invalid name 'a b': expected letters, digits, '_', '-' and '.', at most 255
+/task/processes/0/cmdline: Process[cmdline] is required.
+/task/processes/1/max_failures: Value cannot be less than 0, got -1
+/task/processes/1/name: Process 0 has the name p already
+/task/resources/ram: Cannot coerce 'x' to Integer
+/update_config/update_strategy/batch_sizes/0: Batch size should be greater than 0
+/update_config/update_strategy/batch_sizes/1: Cannot coerce 'y' to Integer
+"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_complained_about_once() {
+    let sla = json!({ "count": 1, "duration_secs": -1 });
+    let misspelt = json!([{ "nme": "a", "cmdline": "x" }, { "nme": "b", "cmdline": "y" }]);
+    let cases: [Case<'_>; 13] = [
+        (&[], &[]),
+        (&[("/cluster", Value::Null)], &["/cluster"]),
+        (&[("/environment", json!([]))], &["/environment"]),
+        (&[("/name", json!([]))], &["/name"]),
+        (&[("/task", Value::Null)], &["/task"]),
+        (&[("/task", json!("x"))], &["/task"]),
+        (&[("/task/processes", json!("x"))], &["/task/processes"]),
+        (&[("/task/resources", json!(1))], &["/task/resources"]),
+        (
+            &[("/instances", json!("many")), ("/update_config", json!({"max_total_failures": 5}))],
+            &["/instances"],
+        ),
+        (
+            &[("/instances", json!([])), ("/tier", json!("preferred")), ("/sla_policy", sla)],
+            &["/instances", "/sla_policy/duration_secs"],
+        ),
+        (&[("/role", json!([])), ("/constraints", json!({ "dedicated": "www/x" }))], &["/role"]),
+        (
+            &[
+                ("/task/processes", misspelt),
+                ("/task/constraints", json!([{ "order": ["a", "b"] }])),
+            ],
+            &[
+                "/task/processes/0/name",
+                "/task/processes/0/nme",
+                "/task/processes/1/name",
+                "/task/processes/1/nme",
+            ],
+        ),
+        (
+            &[("/container", json!({ "imag": 1 })), ("/tier", json!("x"))],
+            &["/container/imag", "/tier"],
+        ),
+    ];
+    for (changes, pointers) in cases {
+        let found = JobSpec::read_and_check(&with(changes), &limits()).err().unwrap_or_default();
+        let found: Vec<_> = found.iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!(found, pointers, "{changes:?}");
+    }
+    let nothing = JobSpec::read_and_check(&json!(7), &limits()).unwrap_err();
+    assert_eq!(nothing.len(), 1);
+}
+
+#[test]
+fn a_wrong_number_of_instances_is_no_reason_to_complain_about_updates() {
+    for instances in [-1, 0, 4001] {
+        let found = complaints(&[
+            ("/instances", json!(instances)),
+            ("/update_config", json!({ "max_total_failures": 5000 })),
+        ]);
+        assert!(found.starts_with("/instances: ") && found.lines().count() == 1, "{found}");
+    }
+}
+
+/// What is changed of the good job, and where something is wrong with it then.
+type Case<'a> = (&'a [(&'a str, Value)], &'a [&'a str]);
