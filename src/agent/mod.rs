@@ -145,6 +145,9 @@ fn start_executor(
         identity,
         binary: binary()?,
         run_as: executor::RunAs::Oneself,
+        isolation: executor::Isolation::default(),
+        logger: airglow_model::spec::LoggerSpec::default(),
+        retention: airglow_model::retention::Retention::default(),
     })?)
 }
 

@@ -126,13 +126,13 @@ async fn last_run(site: &Site, task: &Found, process: &str) -> Result<u32, Probl
 }
 
 async fn processes(site: &Site, task: &Found) -> Result<Vec<ProcessView>, Problem> {
-    let question = Question::Processes { task_id: task.run.id.clone() };
+    let question = Question::Task { task_id: task.run.id.clone() };
     let host = task.host()?;
     match site.scheduler.ask(host, question).await? {
-        Answer::Processes { processes } => Ok(processes),
+        Answer::Task(view) => Ok(view.processes),
         Answer::NotFound { what } => Err(Problem::not_found(what)),
         Answer::Failed { why } => Err(pieces::confused(host, &why)),
-        Answer::Piece { .. } | Answer::Folder { .. } => {
+        Answer::Piece { .. } | Answer::Folder { .. } | Answer::Metrics { .. } => {
             Err(Problem::not_found("its host does not know its processes"))
         }
     }

@@ -44,7 +44,9 @@ pub(crate) async fn ask(
         Answer::Folder { entries } => Ok(Content::Folder(entries)),
         Answer::NotFound { what } => Err(Problem::not_found(what)),
         Answer::Failed { why } => Err(confused(host, &why)),
-        Answer::Processes { .. } => Err(confused(host, "it answered something else")),
+        Answer::Task(_) | Answer::Metrics { .. } => {
+            Err(confused(host, "it answered something else"))
+        }
     }
 }
 

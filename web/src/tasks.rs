@@ -178,12 +178,12 @@ async fn processes(site: &Site, found: &Found) -> (Vec<Process>, Option<String>)
     }
     // Nothing runs before it has a place.
     let Ok(host) = found.host() else { return (vec![], None) };
-    let question = Question::Processes { task_id: found.run.id.clone() };
+    let question = Question::Task { task_id: found.run.id.clone() };
     match site.scheduler.ask(host, question).await {
-        Ok(Answer::Processes { processes }) => (shown(&processes), None),
+        Ok(Answer::Task(view)) => (shown(&view.processes), None),
         Ok(Answer::NotFound { what }) => (vec![], Some(what)),
         Ok(Answer::Failed { why }) => (vec![], Some(why)),
-        Ok(Answer::Piece { .. } | Answer::Folder { .. }) => {
+        Ok(Answer::Piece { .. } | Answer::Folder { .. } | Answer::Metrics { .. }) => {
             (vec![], Some(format!("host {host} answered something else")))
         }
         Err(unanswered) => (vec![], Some(unanswered.to_string())),

@@ -167,7 +167,7 @@ mod tests {
         let is_there = |path: &str| match file(&sandbox, Path::new(path), 0, 100) {
             Answer::NotFound { .. } => false,
             Answer::Piece { .. } | Answer::Folder { .. } => true,
-            Answer::Processes { .. } | Answer::Failed { .. } => panic!("{path}"),
+            Answer::Task(_) | Answer::Metrics { .. } | Answer::Failed { .. } => panic!("{path}"),
         };
         for inside in
             ["", "/", "inner", "inner/f", "/inner/f", "inner/up/inner/f", "inner/../inner/f"]

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use airglow_model::{
     run::Run,
-    wire::{Answer, Launch, Question, RunState},
+    wire::{Answer, Launch, Question, RunState, TaskView},
 };
 
 use crate::{
@@ -52,15 +52,21 @@ fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
 }
 
 pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
-    let (Question::Processes { task_id }
+    let (Question::Task { task_id }
     | Question::Log { task_id, .. }
-    | Question::File { task_id, .. }) = question;
+    | Question::File { task_id, .. }) = question
+    else {
+        return Answer::Failed { why: "nothing is measured".to_owned() };
+    };
     let Some((folder, launch)) = tasks.launched(task_id).ok().flatten() else {
         return Answer::NotFound { what: task_id.to_string() };
     };
     match question {
-        Question::Processes { .. } => match read_back(&folder, &launch) {
-            Ok(run) => Answer::Processes { processes: run.views() },
+        Question::Metrics => unreachable!("it is about no task"),
+        Question::Task { .. } => match read_back(&folder, &launch) {
+            Ok(run) => {
+                Answer::Task(Box::new(TaskView { processes: run.views(), ..TaskView::default() }))
+            }
             Err(error) => Answer::Failed { why: error.to_string() },
         },
         Question::Log { process, run, stream, offset, length, .. } => {

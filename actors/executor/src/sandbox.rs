@@ -32,7 +32,7 @@ impl Sandbox {
     /// Why not, as users are told it.
     pub(crate) fn of(launch: &Launch, folder: &TaskFolder, host: &Known) -> Result<Self, String> {
         let user = match host.run_as {
-            RunAs::Oneself => own_name(),
+            RunAs::Oneself | RunAs::Role | RunAs::RoleOrOneself => own_name(),
         };
         let names = template::names(launch, &host.id.0, &user)?;
         Ok(Self { path: folder.sandbox(), user, open_files: host.open_files, names })

@@ -13,6 +13,7 @@
 mod hash;
 pub mod machine;
 pub mod restart;
+pub mod retention;
 
 pub mod ids;
 pub mod instances;

@@ -171,6 +171,7 @@ impl Run {
                 ephemeral: planned.ephemeral,
                 failures: process.failures(),
                 runs,
+                usage: None,
             }
         };
         self.plan.processes().iter().zip(&self.processes).map(view).collect()

@@ -350,6 +350,12 @@ impl Default for UpdateConfig {
     }
 }
 
+impl Default for LoggerSpec {
+    fn default() -> Self {
+        Self { destination: defaults::file(), mode: defaults::standard(), rotate: None }
+    }
+}
+
 impl Default for HealthCheckConfig {
     fn default() -> Self {
         Self {

@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+mod task_view;
+
+pub use task_view::*;
+
 use crate::{
     config::{Ports, TaskConfig},
     ids::{Attempt, HostId, TaskId, TaskKey},
@@ -134,86 +138,18 @@ impl RunState {
     }
 }
 
-/// A process of a task and its runs, newest last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProcessView {
-    pub name: String,
-    /// The process's own state: `WAITING` until its first run, then its newest run's.
-    pub state: ProcessState,
-    pub is_final: bool,
-    pub daemon: bool,
-    pub ephemeral: bool,
-    /// How many of its runs failed.
-    pub failures: u32,
-    /// At most the newest [`RUNS_SHOWN`] of them.
-    pub runs: Vec<RunView>,
-}
-
-/// How many runs of a process are shown.
-pub const RUNS_SHOWN: usize = 100;
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunView {
-    /// From 0.
-    pub run: u32,
-    pub state: ProcessState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
-    /// The exit code; negative is the signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ProcessState {
-    Waiting,
-    Forked,
-    Running,
-    Success,
-    Killed,
-    Failed,
-    Lost,
-}
-
-impl ProcessState {
-    pub fn is_terminal(self) -> bool {
-        match self {
-            Self::Waiting | Self::Forked | Self::Running => false,
-            Self::Success | Self::Killed | Self::Failed | Self::Lost => true,
-        }
-    }
-}
-
-/// What may be asked of a host about a task that it has or had.
+/// What may be asked of a host, above all about a task that it has or had.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Question {
-    Processes {
-        task_id: TaskId,
-    },
+    /// How the task is, from its stage to its processes' runs.
+    Task { task_id: TaskId },
+    /// What the host measures of itself and its tasks.
+    Metrics,
     /// `length` bytes (the answer may have fewer) of a run's log. A negative offset counts from the end.
-    Log {
-        task_id: TaskId,
-        process: String,
-        run: u32,
-        stream: Stream,
-        offset: i64,
-        length: u32,
-    },
+    Log { task_id: TaskId, process: String, run: u32, stream: Stream, offset: i64, length: u32 },
     /// A folder's entries or a piece of a file, below the sandbox.
-    File {
-        task_id: TaskId,
-        path: String,
-        offset: u64,
-        length: u32,
-    },
+    File { task_id: TaskId, path: String, offset: u64, length: u32 },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -226,8 +162,10 @@ pub enum Stream {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    Processes {
-        processes: Vec<ProcessView>,
+    Task(Box<TaskView>),
+    /// As Prometheus reads it.
+    Metrics {
+        text: String,
     },
     /// A piece of a file. Bytes that are not UTF-8 travel as base64.
     Piece {

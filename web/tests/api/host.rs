@@ -15,7 +15,7 @@ use airglow_model::{
     resources::Resources,
     wire::{
         Answer, Bytes, Capacity, Entry, Hello, Launch, PROTOCOL, ProcessState, ProcessView,
-        Question, RunState, RunView, Status, Stream, ToExecutor, ToScheduler,
+        Question, RunState, RunView, Status, Stream, TaskView, ToExecutor, ToScheduler,
     },
 };
 use airglow_scheduler::Scheduler;
@@ -127,8 +127,12 @@ impl Host {
 impl Known {
     fn answer(&self, question: Question) -> Answer {
         match question {
-            Question::Processes { task_id } => match self.processes.get(&task_id) {
-                Some(processes) => Answer::Processes { processes: processes.clone() },
+            Question::Metrics => Answer::Metrics { text: String::new() },
+            Question::Task { task_id } => match self.processes.get(&task_id) {
+                Some(processes) => Answer::Task(Box::new(TaskView {
+                    processes: processes.clone(),
+                    ..TaskView::default()
+                })),
                 None => Answer::NotFound { what: format!("task {task_id}") },
             },
             Question::Log { process, run, stream, offset, length, .. } => {
@@ -214,6 +218,7 @@ fn processes(launch: &Launch, end: Option<RunState>) -> Vec<ProcessView> {
                 exit_code,
                 message: None,
             }],
+            usage: None,
         })
         .collect()
 }

@@ -125,7 +125,7 @@ fn an_agent_killed_while_it_starts_many_tasks_runs_each_once() {
         bench.launch(id, task());
         if round % 10 == 9 {
             // Wherever it happens to be.
-            bench.ask(Question::Processes { task_id: TaskId(id.clone()) });
+            bench.ask(Question::Task { task_id: TaskId(id.clone()) });
             bench.kill_agent();
             bench.start_agent();
         }

@@ -22,6 +22,9 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         identity: Identity::load(&data).expect("an identity").expect("an identity"),
         binary: std::env::current_exe().expect("this program is somewhere"),
         run_as: RunAs::Oneself,
+        isolation: airglow_executor::Isolation::default(),
+        logger: airglow_model::spec::LoggerSpec::default(),
+        retention: airglow_model::retention::Retention::default(),
         data,
     };
     actix_rt::System::new().block_on(async {

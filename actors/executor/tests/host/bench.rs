@@ -200,9 +200,9 @@ impl Bench {
     }
 
     pub(crate) fn processes(&mut self, id: &str) -> Vec<ProcessView> {
-        let answer = self.ask(Question::Processes { task_id: TaskId(id.into()) });
-        let Answer::Processes { processes } = answer else { panic!("{answer:?}") };
-        processes
+        let answer = self.ask(Question::Task { task_id: TaskId(id.into()) });
+        let Answer::Task(view) = answer else { panic!("{answer:?}") };
+        view.processes
     }
 
     /// Once it is like that.
@@ -214,9 +214,9 @@ impl Bench {
     ) -> ProcessView {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let answer = self.ask(Question::Processes { task_id: TaskId(id.into()) });
-            if let Answer::Processes { processes } = &answer {
-                let found = processes.iter().find(|it| it.name == name).unwrap();
+            let answer = self.ask(Question::Task { task_id: TaskId(id.into()) });
+            if let Answer::Task(view) = &answer {
+                let found = view.processes.iter().find(|it| it.name == name).unwrap();
                 if is(found) {
                     return found.clone();
                 }

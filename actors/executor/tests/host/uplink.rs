@@ -79,7 +79,7 @@ fn files_of_a_sandbox_can_be_read_and_others_cannot() {
             }
             Answer::NotFound { .. } => "nothing".to_owned(),
             Answer::Failed { .. } => "failed".to_owned(),
-            Answer::Processes { .. } => unreachable!(),
+            Answer::Task(_) | Answer::Metrics { .. } => unreachable!(),
         }
     };
     assert_eq!(file("file"), "6 bytes");

@@ -319,7 +319,7 @@ async fn what_cannot_be_is_refused_in_words() {
         "job www/prod/hello has no active instances among 7"
     );
     let host = HostId::from("h1");
-    let question = Question::Processes { task_id: TaskId("x".into()) };
+    let question = Question::Task { task_id: TaskId("x".into()) };
     assert_eq!(scheduler.ask(&host, question).await, Err(Unanswered::NotConnected(host)));
 }
 
@@ -328,7 +328,7 @@ async fn a_host_answers_questions() {
     let cluster = Cluster::start();
     let host = cluster.host("h1", capacity(1));
     until(|| host.desk.known().connections > 0, || "a connection".into()).await;
-    let question = || Question::Processes { task_id: TaskId("x".into()) };
+    let question = || Question::Task { task_id: TaskId("x".into()) };
     let h1 = HostId::from("h1");
     until(|| cluster.scheduler.view().read(|it| it.hosts.contains_key(&h1)), || "a host".into())
         .await;
