@@ -349,6 +349,15 @@ pub struct FileEntry {
     pub size: u64,
     #[schema(value_type = u64)]
     pub modified_at: Timestamp,
+    /// Its kind and who may do what with it, as `stat` tells; 0 if that is not known.
+    #[serde(default)]
+    pub mode: u32,
+    /// A user's name or number.
+    #[serde(default)]
+    pub owner: String,
+    /// Where it leads if it is a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// What `/events` says: something about these changed.

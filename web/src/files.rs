@@ -121,8 +121,9 @@ pub(crate) fn is_text(begin: &[u8]) -> bool {
 }
 
 impl From<Entry> for FileEntry {
-    fn from(Entry { name, is_folder, size, modified_at }: Entry) -> Self {
-        Self { name, is_folder, size, modified_at }
+    fn from(it: Entry) -> Self {
+        let Entry { name, is_folder, size, modified_at, mode, owner, link } = it;
+        Self { name, is_folder, size, modified_at, mode, owner, link }
     }
 }
 

@@ -5,23 +5,21 @@
 //! where a path leads and going there. What is mounted in it is not its task's either, and the
 //! sandbox itself may have been replaced by a link.
 
+mod entries;
+
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-use airglow_model::{
-    machine::Timestamp,
-    wire::{Answer, Bytes, Entry},
-};
+use airglow_model::wire::{Answer, Bytes};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::{
-    fs::{Dir, Mode, OFlags, ResolveFlags, open, openat2, statat},
+    fs::{Mode, OFlags, ResolveFlags, open, openat2},
     io::Errno,
 };
 
+use self::entries::entries;
+
 /// The most that is read at once, whatever was asked for.
 const PIECE_MAX: u32 = 1024 * 1024;
-
-/// The most entries of a folder that are listed: an answer has to fit into a message.
-const ENTRIES_MAX: usize = 10_000;
 
 /// A piece of a file below `sandbox`. A negative offset counts from the end.
 pub(crate) fn piece(sandbox: &Path, path: &Path, offset: i64, length: u32) -> Answer {
@@ -98,35 +96,11 @@ fn as_text(bytes: Vec<u8>) -> Bytes {
     }
 }
 
-fn entries(folder: &File) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        if entries.len() == ENTRIES_MAX {
-            break;
-        }
-        let name = entry?.file_name().to_owned();
-        if name.as_bytes() == b"." || name.as_bytes() == b".." {
-            continue;
-        }
-        // The link itself, not what it leads to; gone in the meantime is no mistake.
-        let Ok(it) = statat(folder, &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        let seconds = u64::try_from(it.st_mtime).unwrap_or(0);
-        entries.push(Entry {
-            name: name.to_string_lossy().into_owned(),
-            is_folder: rustix::fs::FileType::from_raw_mode(it.st_mode).is_dir(),
-            size: u64::try_from(it.st_size).unwrap_or(0),
-            modified_at: Timestamp(seconds * 1000),
-        });
-    }
-    entries.sort_by(|a, b| (!a.is_folder, &a.name).cmp(&(!b.is_folder, &b.name)));
-    Ok(entries)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
-    use super::*;
+    use super::{entries::ENTRIES_MAX, *};
 
     #[test]
     fn a_piece_may_be_counted_from_the_end() {

@@ -177,6 +177,9 @@ impl Known {
             is_folder,
             size,
             modified_at: now(),
+            mode: if is_folder { 0o040_755 } else { 0o100_644 },
+            owner: "www".into(),
+            link: None,
         };
         Answer::Folder { entries: entries.into_iter().map(entry).collect() }
     }
