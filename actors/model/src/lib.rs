@@ -19,7 +19,9 @@ pub mod ids;
 pub mod instances;
 pub mod resources;
 
+pub mod conduct;
 pub mod config;
+pub mod ports;
 pub mod schema;
 pub mod spec;
 pub mod template;
@@ -28,6 +30,7 @@ pub mod host;
 pub mod job;
 pub mod task;
 
+pub mod health;
 pub mod plan;
 pub mod process;
 pub mod run;
