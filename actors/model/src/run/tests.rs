@@ -1,6 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::{
+    conduct::{Check, How, Pace},
+    process::Exit,
+};
+
+mod health;
+mod leaving;
+mod shown;
 
 /// Plays a task against processes that do as they are told to, in virtual time, and writes down
 /// what happens.
@@ -8,10 +16,14 @@ use super::*;
 /// One process a line: `name flags… : runs…`. A run is how long it takes and how it ends: `2+`
 /// succeeds after two seconds, `-` fails, `k` is killed, `l` is lost; the last one is repeated.
 /// Flags: `final daemon ephemeral max=N wait=N` and `stubborn`, which takes no notice of SIGTERM.
+///
+/// Of the task: its orders as `a<b<c`, `max=N concurrency=N wait=N`, `checked`, and what becomes of
+/// its farewells: `farewells=heard,deaf,mute`, each with a wait of 5 seconds if it is heard.
 struct Play {
     run: Run,
     now: Timestamp,
     scripts: BTreeMap<Arc<str>, Script>,
+    farewells: Vec<String>,
     asked: BTreeSet<Effect>,
     /// What will happen, and when.
     coming: BTreeSet<(Timestamp, RunId, String)>,
@@ -54,11 +66,14 @@ impl Play {
             "finalization_wait": number("wait=", 30),
         }))
         .unwrap();
-        let run = Run::new(&spec).unwrap();
+        let farewells = field("farewells=").map_or("", |it| it).split_terminator(',');
+        let farewells: Vec<_> = farewells.map(str::to_owned).collect();
+        let conduct = conduct(task.contains("checked"), farewells.len());
         Self {
-            run,
+            run: Run::new(&spec, &conduct).unwrap(),
             now: Timestamp(0),
             scripts,
+            farewells,
             asked: BTreeSet::new(),
             coming: BTreeSet::new(),
             log: String::new(),
@@ -85,11 +100,30 @@ impl Play {
             Effect::Report { state, message } if state.is_terminal() => {
                 self.note(&format!("{state:?}: {message}"));
             }
-            Effect::Report { .. } | Effect::Prepare => {}
+            Effect::Report { .. } | Effect::Prepare | Effect::Check => {}
             Effect::Tend(id) => self.start(id),
-            Effect::Term(id) if self.scripts[&id.process].stubborn => {}
-            Effect::Term(id) => self.end(id, "15k"),
-            Effect::Kill(id) => self.end(id, "9k"),
+            Effect::Farewell { step } => self.say(step),
+            Effect::Term => {
+                let obedient: Vec<_> =
+                    self.run.alive().filter(|it| !self.scripts[&it.process].stubborn).collect();
+                obedient.into_iter().for_each(|id| self.end(id, "15k"));
+            }
+            Effect::Kill => {
+                let all: Vec<_> = self.run.alive().collect();
+                all.into_iter().for_each(|id| self.end(id, "9k"));
+                self.tell(&Event::Gone);
+            }
+        }
+    }
+
+    fn say(&mut self, step: usize) {
+        self.note(&format!("POST {}", self.run.farewells[step].path));
+        match self.farewells[step].as_str() {
+            "mute" => {}
+            answer => {
+                let answered = answer == "heard";
+                self.tell(&Event::FarewellSaid { step, answered });
+            }
         }
     }
 
@@ -145,6 +179,14 @@ impl Play {
         self
     }
 
+    /// Its first run succeeds, and something of it stays.
+    fn leave_behind(&mut self, process: &str) {
+        let id = RunId { process: process.into(), run: 0 };
+        self.coming.retain(|(_, it, _)| *it != id);
+        let (at, exit) = (self.now, Exit::Code(0));
+        self.tell(&Event::Ended { id, at, exit, leftover: true });
+    }
+
     fn begin(&mut self) -> &mut Self {
         self.tell(&Event::Prepared);
         self
@@ -153,6 +195,25 @@ impl Play {
     fn kill(&mut self, within_ms: Option<u64>) -> &mut Self {
         self.tell(&Event::KillAsked { message: "Instructed to kill task.".into(), within_ms });
         self
+    }
+}
+
+fn conduct(is_checked: bool, farewells: usize) -> Conduct {
+    let pace = Pace {
+        initial_interval: Duration::from_secs(15),
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(1),
+        max_consecutive_failures: 0,
+        min_consecutive_successes: 1,
+    };
+    let farewell = |number: usize| Farewell {
+        port: 80,
+        path: format!("/leave{number}"),
+        wait: Duration::from_secs(5),
+    };
+    Conduct {
+        check: is_checked.then_some(Check { how: How::Tcp { port: 80 }, pace }),
+        farewells: (1..=farewells).map(farewell).collect(),
     }
 }
 
@@ -213,7 +274,8 @@ fn r2_r17_p10_what_waits_for_a_failed_process_never_runs_and_so_the_task_fails()
 fn a_process_may_fail_ten_times_and_its_task_still_succeed() {
     let mut play = Play::new("max=2", "failing max=10 : 0-\n succeeding max=10 : 0+");
     play.begin().until(1000);
-    let failures: Vec<_> = play.run.views().iter().map(|it| (it.runs.len(), it.failures)).collect();
+    let (_, processes) = play.run.view();
+    let failures: Vec<_> = processes.iter().map(|it| (it.runs.len(), it.failures)).collect();
     assert_eq!(failures, [(10, 10), (1, 0)]);
     assert!(play.log.ends_with("135s Finished: Task finished.\n"), "{}", play.log);
 }
@@ -339,15 +401,36 @@ fn e4_a_task_killed_before_it_had_a_sandbox_never_runs() {
 fn what_a_run_left_behind_is_ended_with_the_task() {
     let mut play = Play::new("", "a : 1+\n b : 5+");
     play.begin();
-    let id = RunId { process: "a".into(), run: 0 };
-    let exit = Exit::Code(0);
-    play.tell(&Event::Ended { id: id.clone(), at: Timestamp(1), exit, leftover: true });
-    assert!(play.run.effects().contains(&Effect::Tend(id.clone())));
+    play.leave_behind("a");
     play.until(6);
     assert_eq!(play.run.stage.name(), "cleaning");
-    assert!(play.run.effects().contains(&Effect::Term(id.clone())));
-    play.tell(&Event::Gone { id });
+    assert!(play.run.effects().contains(&Effect::Term));
+    play.tell(&Event::Gone);
     assert_eq!(play.run.state(), RunState::Finished);
+}
+
+#[test]
+fn what_takes_no_notice_of_its_task_ending_is_killed() {
+    let mut play = Play::new("wait=10", "a : 1+\n b : 5+\n f final : 1+");
+    play.begin();
+    play.leave_behind("a");
+    play.until(14);
+    assert_eq!(play.run.stage.name(), "cleaning");
+    play.until(100);
+    assert!(
+        play.log.ends_with("15s ending\n 15s over\n 15s Finished: Task finished.\n"),
+        "{}",
+        play.log
+    );
+}
+
+#[test]
+fn r7_no_later_run_hides_what_an_earlier_one_left_behind() {
+    let mut play = Play::new("a<b", "a : 1+\n b : 1+");
+    play.begin();
+    play.leave_behind("a");
+    play.until(3);
+    assert_eq!(play.run.stage.name(), "cleaning");
 }
 
 #[test]
@@ -366,7 +449,7 @@ fn a_task_is_the_same_after_its_journal_is_read_back() {
     let read = written.iter().map(|it| serde_json::from_str(it).unwrap());
     let told_again = read.fold(play.run, |run, it| told(run, &it));
     assert_eq!(told_once, told_again);
-    assert_eq!(told_once.views()[0].runs.len(), 2);
+    assert_eq!(told_once.view().1[0].runs.len(), 2);
 }
 
 #[test]
@@ -382,54 +465,77 @@ fn stale_news_of_a_run_is_rejected() {
 fn the_whole_table_of_stages() {
     let verdict = Verdict::Success;
     let until = Timestamp(30_000);
+    let leaving = |is_heard| {
+        let verdict = verdict.clone();
+        Stage::Leaving { farewell: 0, is_heard, until, verdict }
+    };
     let stages = [
         Stage::Preparing,
         Stage::Active,
+        leaving(false),
+        leaving(true),
         Stage::Cleaning { until, verdict: verdict.clone() },
         Stage::Finalizing { until, verdict: verdict.clone() },
         Stage::Ending { verdict: verdict.clone() },
         Stage::Over { verdict },
     ];
-    let id = RunId { process: "a".into(), run: 0 };
-    let at = Timestamp(1);
-    let events = [
-        Event::Prepared,
-        Event::NotPrepared { why: "no room".into() },
-        Event::Started { id: id.clone(), pid: 7, at },
-        Event::Ended { id: id.clone(), at, exit: Exit::Code(0), leftover: false },
-        Event::Gone { id },
-        Event::KillAsked { message: String::new(), within_ms: None },
-        Event::KillAsked { message: String::new(), within_ms: Some(5) },
-        Event::TimedOut,
-    ];
     // A task whose regular and final process both run, so that no stage is left by itself.
-    let mut play = Play::new("", "a : 1+\n b : 1+\n f final : 1+");
+    let mut play = Play::new("checked farewells=heard", "a : 1+\n b : 1+\n f final : 1+");
     play.begin();
     let mut busy = play.run.clone();
+    let at = Timestamp(1);
     let forked = Process::new(busy_policy()).step(at, &process::Event::Chosen).unwrap();
     busy.processes = std::iter::repeat_n(Arc::new(forked), 3).collect();
-    let table: String = stages
-        .into_iter()
-        .map(|stage| {
-            let before = Run { stage, ..busy.clone() };
-            let cells: Vec<_> = events
-                .iter()
-                .map(|event| before.step(at, event).map_or("-", |after| after.stage.name()))
-                .collect();
-            format!("{:11}{}\n", before.stage.name(), cells.join(" "))
-        })
-        .collect();
+    let events = one_of_each();
+    let mut table = String::new();
+    for stage in stages {
+        let before = Run { stage, ..busy.clone() };
+        let cells: Vec<_> = events
+            .iter()
+            .map(|event| before.step(at, event).map_or("-", |after| after.stage.name()))
+            .collect();
+        table += &format!("{:11}{}\n", before.stage.name(), cells.join(" "));
+    }
     assert_eq!(
         table,
         "\
-preparing  active over - - - over over -
-active     - - active active - cleaning cleaning active
-cleaning   - - cleaning cleaning - - cleaning cleaning
-finalizing - - finalizing finalizing - - finalizing finalizing
-ending     - - ending ending - - - ending
-over       - - - - - - - -
+preparing  active over - - - - - - - over over -
+active     - - active active - active leaving - leaving leaving cleaning -
+leaving    - - leaving leaving - - - leaving - - cleaning leaving
+leaving    - - leaving leaving - - - - - - cleaning leaving
+cleaning   - - cleaning cleaning - - - - - - cleaning cleaning
+finalizing - - finalizing finalizing - - - - ending - finalizing finalizing
+ending     - - ending ending - - - - - - - -
+over       - - - - - - - - - - - -
 "
     );
+}
+
+fn one_of_each() -> [Event; 12] {
+    let id = || RunId { process: "a".into(), run: 0 };
+    let at = Timestamp(1);
+    [
+        Event::Prepared,
+        Event::NotPrepared { why: "no room".into() },
+        Event::Started { id: id(), pid: 7, at },
+        Event::Ended { id: id(), at, exit: Exit::Code(0), leftover: false },
+        Event::Gone,
+        Event::Healthy,
+        Event::Unhealthy { reason: String::new() },
+        Event::FarewellSaid { step: 0, answered: true },
+        Event::Exceeded { message: String::new() },
+        Event::KillAsked { message: String::new(), within_ms: None },
+        Event::KillAsked { message: String::new(), within_ms: Some(5) },
+        Event::TimedOut,
+    ]
+}
+
+#[test]
+fn what_happened_is_written_down_and_read_back() {
+    for event in one_of_each() {
+        let written = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&written).unwrap(), event, "{written}");
+    }
 }
 
 fn busy_policy() -> process::Policy {
