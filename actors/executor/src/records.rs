@@ -2,24 +2,32 @@
 
 use std::{io, path::Path};
 
+use airglow_kit::now;
 use airglow_model::{
+    machine::Timestamp,
+    retention::{self, Disk, Kept, Retention},
     run::Run,
     wire::{Answer, Launch, Question, RunState, TaskView},
 };
+use nix::sys::statvfs::statvfs;
 
 use crate::{
     folder::{TaskFolder, Tasks, log_within_sandbox},
+    forced,
     inventory::Inventory,
-    journal, reading,
+    journal,
+    known::Known,
+    outline::Outline,
+    reading,
 };
 
 /// What was here when the agent ended. A task that cannot be read does not keep the others waiting.
-pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
+pub(crate) fn take_stock(known: &Known) -> io::Result<Inventory> {
     let mut inventory = Inventory::default();
-    for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
+    for folder in known.tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
         match folder.launch() {
             Ok(Some(launch)) => {
-                let state = read_back(folder, &launch).map_or(RunState::Lost, |it| it.state());
+                let state = read_back(folder, &launch).map_or(RunState::Lost, |(_, it)| it.state());
                 inventory.add(&launch, state);
             }
             // Nothing was ever done with it.
@@ -27,7 +35,7 @@ pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
             // Nobody will look after it, so it must not go on.
             Err(error) => {
                 tracing::error!(?folder, %error, "cannot be read, so it is ended");
-                folder.end_by_force();
+                end(known, folder);
             }
         }
     }
@@ -35,38 +43,42 @@ pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
 }
 
 /// For when there is nobody left to end them properly.
-pub(crate) fn end_by_force(tasks: &Tasks) {
-    match tasks.all() {
+pub(crate) fn end_by_force(known: &Known) {
+    match known.tasks.all() {
         Ok(all) => {
             for folder in all.iter().filter(|it| it.settled_at().is_none()) {
-                folder.end_by_force();
+                end(known, folder);
             }
         }
         Err(error) => tracing::error!(%error, "cannot find the tasks, so they are not ended"),
     }
 }
 
-fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
-    let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
-    journal::read(&folder.journal(), run)
+fn end(known: &Known, folder: &TaskFolder) {
+    let group = known.cgroups.as_ref().ok().zip(folder.id()).map(|(it, id)| it.of(&id));
+    forced::end(folder, group.as_ref());
 }
 
-pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
+fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<(Outline, Run)> {
+    let outline = Outline::of(launch);
+    let run = journal::read(&folder.journal(), outline.run(launch)?)?;
+    Ok((outline, run))
+}
+
+pub(crate) fn answer(known: &Known, question: &Question) -> Answer {
     let (Question::Task { task_id }
     | Question::Log { task_id, .. }
     | Question::File { task_id, .. }) = question
     else {
-        return Answer::Failed { why: "nothing is measured".to_owned() };
+        return known.metrics();
     };
-    let Some((folder, launch)) = tasks.launched(task_id).ok().flatten() else {
+    let Some((folder, launch)) = known.tasks.launched(task_id).ok().flatten() else {
         return Answer::NotFound { what: task_id.to_string() };
     };
     match question {
-        Question::Metrics => unreachable!("it is about no task"),
-        Question::Task { .. } => match read_back(&folder, &launch) {
-            Ok(run) => {
-                Answer::Task(Box::new(TaskView { processes: run.views(), ..TaskView::default() }))
-            }
+        Question::Metrics => known.metrics(),
+        Question::Task { .. } => match view(known, &folder, &launch) {
+            Ok(view) => Answer::Task(Box::new(view)),
             Err(error) => Answer::Failed { why: error.to_string() },
         },
         Question::Log { process, run, stream, offset, length, .. } => {
@@ -79,14 +91,40 @@ pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
     }
 }
 
-/// Forgets what has been over for longest, but for so many, and removes whatever is forgotten.
-pub(crate) fn tidy(tasks: &Tasks, most: usize) -> io::Result<()> {
+/// Of a task that nobody runs any more.
+fn view(known: &Known, folder: &TaskFolder, launch: &Launch) -> io::Result<TaskView> {
+    let (outline, run) = read_back(folder, launch)?;
+    let owner = known.owners.of(&launch.config.spec.role);
+    let user = owner.map(|it| it.name.clone()).unwrap_or_default();
+    Ok(TaskView { user, ..outline.view(&run) })
+}
+
+/// Forgets those of the tasks that are over that nobody will want to look at any more, and removes
+/// whatever is forgotten.
+pub(crate) fn tidy(tasks: &Tasks, retention: &Retention) -> io::Result<()> {
     let settled = |it: TaskFolder| Some((it.settled_at()?, it));
-    let mut settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
-    settled.sort_by_key(|(at, _)| *at);
-    settled.truncate(settled.len().saturating_sub(most));
-    settled.iter().for_each(|(_, folder)| discard(folder));
+    let settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
+    let disk = statvfs(tasks.path())?;
+    let disk = Disk {
+        size: disk.blocks() * disk.fragment_size(),
+        free: disk.blocks_available() * disk.fragment_size(),
+    };
+    let is_short = retention.free_min * disk.size as f64 > disk.free as f64;
+    let kept = |(settled_at, folder): &(Timestamp, TaskFolder)| {
+        // To find that out takes long, so it is not done in vain.
+        let bytes = if is_short { bytes_of(folder) } else { 0 };
+        Kept { settled_at: *settled_at, bytes }
+    };
+    let kept: Vec<_> = settled.iter().map(kept).collect();
+    for place in retention::discard(&kept, now(), disk, retention) {
+        discard(&settled[place].1);
+    }
     tasks.sweep()
+}
+
+/// As allocated on the disk.
+fn bytes_of(_folder: &TaskFolder) -> u64 {
+    0
 }
 
 fn discard(folder: &TaskFolder) {
