@@ -30,6 +30,11 @@ impl Identity {
         stat(pid).map(|it| Self::from(&it))
     }
 
+    /// The same process, by the number that it has outside of our namespace.
+    pub(crate) fn known_outside_as(self, pid: i32) -> Self {
+        Self { pid, ..self }
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.is_of_this_world()
             && stat(self.pid).is_some_and(|it| it.starttime == self.start_time && !is_over(&it))

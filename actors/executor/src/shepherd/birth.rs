@@ -1,0 +1,172 @@
+//! Where shepherds come from.
+//!
+//! A program of its own, which an agent starts once: it is small, so forking it is quick, and it has
+//! one thread, so forking it is safe, neither of which can be said of the agent. Its children are
+//! shepherds without another `exec`, and live on when it ends, which it does with the agent: their
+//! socket tells it.
+
+use std::{
+    fs::File,
+    io::{self, IoSliceMut, Write},
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    process::ExitCode,
+};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::{
+    cmsg_space,
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send},
+    pipe::{PipeFlags, pipe_with},
+};
+
+use super::{
+    raw::{self, Side},
+    setup, tend,
+};
+use crate::{order::Summons, pids::Identity, zygote::Abilities};
+
+/// What the program is called with to be one.
+pub const ZYGOTE: &str = "zygote";
+
+/// A message longer than this is none of the agent's.
+const SUMMONS_MAX: usize = 64 * 1024;
+
+/// Forks a shepherd for every task that the agent, whose socket is our standard input, has; and is
+/// itself one when it returns in such a fork. To be called before anything else is started: it needs
+/// to be the only thread.
+pub fn zygote() -> ExitCode {
+    raw::close_inherited();
+    let served = Zygote::new().and_then(|mut it| it.serve());
+    served.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
+}
+
+struct Zygote {
+    /// Our own numbers, to go back to from a new namespace.
+    numbers: Option<File>,
+    buffer: Vec<u8>,
+}
+
+/// What goes on in this process after a fork.
+enum Now {
+    StillZygote,
+    Shepherd(ExitCode),
+}
+
+impl Zygote {
+    fn new() -> io::Result<Self> {
+        raw::ignore_children()?;
+        // Learnt once, for all children: it says which numbers are of this life of the machine, and
+        // they will not see its first process any more.
+        Identity::of(rustix::process::getpid().as_raw_nonzero().get());
+        let numbers = File::open("/proc/self/ns/pid").ok();
+        Ok(Self { numbers, buffer: vec![0; SUMMONS_MAX] })
+    }
+
+    /// Until the agent is gone, or this is a shepherd.
+    fn serve(&mut self) -> io::Result<ExitCode> {
+        let why = self.try_namespaces().err().map(|it| it.to_string());
+        let abilities = Abilities { namespaces: why.is_none(), why: why.unwrap_or_default() };
+        send(io::stdin(), &serde_json::to_vec(&abilities)?, SendFlags::NOSIGNAL)?;
+        while let Some((summons, listener)) = self.hear()? {
+            match self.bear(summons, listener) {
+                Ok(Now::StillZygote) => {}
+                Ok(Now::Shepherd(end)) => return Ok(end),
+                Err(error) => complain(&error),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// `None` when there is no agent any more, which then wants none of what it has summoned.
+    fn hear(&mut self) -> io::Result<Option<(Summons, OwnedFd)>> {
+        loop {
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut parts = [IoSliceMut::new(&mut self.buffer)];
+            let received =
+                match recvmsg(io::stdin(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                    Err(rustix::io::Errno::INTR) => continue,
+                    received => received?,
+                };
+            if received.bytes == 0 || is_agent_gone()? {
+                return Ok(None);
+            }
+            let listener = control.drain().find_map(|it| match it {
+                RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+                _ => None,
+            });
+            let summons = serde_json::from_slice(&self.buffer[..received.bytes]);
+            match (summons, listener) {
+                (Ok(summons), Some(listener)) => return Ok(Some((summons, listener))),
+                (Err(error), _) => complain(&error.into()),
+                (Ok(_), None) => complain(&io::Error::other("a summons came without a socket")),
+            }
+        }
+    }
+
+    /// # Errors
+    /// There is no shepherd. Whoever waits for it hears it from the socket, which is closed.
+    fn bear(&mut self, summons: Summons, listener: OwnedFd) -> io::Result<Now> {
+        let is_apart = if summons.namespaces { self.separate() } else { Ok(()) };
+        let side = raw::fork_alone();
+        if matches!(side, Ok(Side::Child)) {
+            (self.numbers, self.buffer) = (None, Vec::new());
+            return Ok(Now::Shepherd(tend(summons, listener, is_apart)));
+        }
+        if summons.namespaces && is_apart.is_ok() {
+            self.rejoin()?;
+        }
+        side?;
+        Ok(Now::StillZygote)
+    }
+
+    /// The next child is the first of a namespace.
+    fn separate(&self) -> io::Result<()> {
+        if self.numbers.is_none() {
+            return Err(io::Error::other("/proc/self/ns/pid cannot be opened"));
+        }
+        Ok(unshare(CloneFlags::CLONE_NEWPID)?)
+    }
+
+    fn rejoin(&self) -> io::Result<()> {
+        let numbers = self.numbers.as_ref().expect("who has none does not separate");
+        Ok(setns(numbers, CloneFlags::CLONE_NEWPID)?)
+    }
+
+    /// # Errors
+    /// Tasks cannot have namespaces here, and why.
+    fn try_namespaces(&self) -> io::Result<()> {
+        let (report, result) = pipe_with(PipeFlags::CLOEXEC)?;
+        self.separate()?;
+        let side = raw::fork_alone();
+        self.rejoin()?;
+        if let Side::Child = side? {
+            let mut result = File::from(result);
+            if let Err(error) = setup::separate_mounts() {
+                write!(result, "{error}").ok();
+            }
+            raw::vanish();
+        }
+        drop(result);
+        let why = io::read_to_string(File::from(report))?;
+        if why.is_empty() { Ok(()) } else { Err(io::Error::other(why)) }
+    }
+}
+
+fn is_agent_gone() -> io::Result<bool> {
+    let stdin = io::stdin();
+    let stdin = stdin.as_fd();
+    let mut agent = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut agent, Some(&Timespec::default()))?;
+    Ok(agent[0].revents().contains(PollFlags::HUP))
+}
+
+/// Where the agent's own words go.
+fn complain(error: &io::Error) {
+    writeln!(io::stderr(), "airglow {ZYGOTE}: {error}").ok();
+}
