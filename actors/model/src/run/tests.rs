@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     conduct::{Check, How, Pace},
     process::Exit,
+    wire::ProcessState,
 };
 
 mod health;
@@ -25,6 +26,11 @@ struct Play {
     scripts: BTreeMap<Arc<str>, Script>,
     farewells: Vec<String>,
     asked: BTreeSet<Effect>,
+    begun: BTreeSet<RunId>,
+    /// Whether the agent crashes after each step: the next one has what was written down only.
+    crashes: bool,
+    newborn: Run,
+    journal: Vec<(Timestamp, String)>,
     /// What will happen, and when.
     coming: BTreeSet<(Timestamp, RunId, String)>,
     log: String,
@@ -69,12 +75,17 @@ impl Play {
         let farewells = field("farewells=").map_or("", |it| it).split_terminator(',');
         let farewells: Vec<_> = farewells.map(str::to_owned).collect();
         let conduct = conduct(task.contains("checked"), farewells.len());
+        let newborn = Run::new(&spec, &conduct).unwrap();
         Self {
-            run: Run::new(&spec, &conduct).unwrap(),
+            run: newborn.clone(),
             now: Timestamp(0),
             scripts,
             farewells,
             asked: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            crashes: false,
+            newborn,
+            journal: Vec::new(),
             coming: BTreeSet::new(),
             log: String::new(),
         }
@@ -84,6 +95,10 @@ impl Play {
         let before = self.run.stage.name();
         let Ok(next) = self.run.step(self.now, event) else { return };
         self.run = next;
+        self.journal.push((self.now, serde_json::to_string(event).unwrap()));
+        if self.crashes {
+            self.crash();
+        }
         if self.run.stage.name() != before {
             self.note(self.run.stage.name());
         }
@@ -93,6 +108,16 @@ impl Play {
         for effect in news {
             self.perform(effect);
         }
+    }
+
+    fn crash(&mut self) {
+        let read = |run: Run, (at, event): &(Timestamp, String)| {
+            run.step(*at, &serde_json::from_str(event).unwrap()).unwrap()
+        };
+        let found = self.journal.iter().fold(self.newborn.clone(), read);
+        assert_eq!(found, self.run);
+        self.run = found;
+        self.asked.clear();
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -128,6 +153,9 @@ impl Play {
     }
 
     fn start(&mut self, id: RunId) {
+        if !self.begun.insert(id.clone()) {
+            return;
+        }
         self.note(&format!("{}/{}", id.process, id.run));
         let (at, now) = (self.now, self.now);
         let runs = &self.scripts[&id.process].runs;
@@ -312,7 +340,7 @@ fn p8_ephemeral_processes_are_not_waited_for() {
 }
 
 #[test]
-fn r16_a_task_of_ephemeral_processes_only_is_over_at_once() {
+fn p5_r16_a_task_of_ephemeral_processes_only_is_over_at_once() {
     assert_story("", "a ephemeral : 5+", "0s over\n0s Finished: Task finished.");
 }
 
@@ -368,7 +396,7 @@ fn finalization_has_one_span_of_time_in_all() {
 }
 
 #[test]
-fn a_killed_task_cleans_up_and_finalizes() {
+fn e5_a_killed_task_cleans_up_and_finalizes() {
     let processes = "main : 100+\n f final : 1+";
     let mut play = Play::new("", processes);
     play.begin().until(5).kill(None).until(100);
@@ -376,6 +404,59 @@ fn a_killed_task_cleans_up_and_finalizes() {
         &play.log,
         "0s active\n 0s main/0\n 5s cleaning\n 5s finalizing\n 5s f/0
          6s over\n 6s Killed: Instructed to kill task.",
+    );
+}
+
+#[test]
+fn e5_a_task_says_who_wanted_its_end() {
+    let mut play = Play::new("", "main : 100+");
+    let message = "Told to shut down executor.".to_owned();
+    play.begin().tell(&Event::KillAsked { message, within_ms: Some(2000) });
+    play.until(9);
+    assert!(play.log.ends_with("0s Killed: Told to shut down executor.\n"), "{}", play.log);
+}
+
+#[test]
+fn e7_a_task_that_takes_no_notice_of_anything_is_killed_all_the_same() {
+    let mut play = Play::new("farewells=heard,heard wait=10", "main stubborn : 1000+");
+    play.begin().kill(None).until(1000);
+    assert_told(
+        &play.log,
+        "0s active\n 0s main/0\n 0s leaving\n 0s POST /leave1\n 5s POST /leave2\n 10s cleaning
+         20s ending\n 20s over\n 20s Killed: Instructed to kill task.",
+    );
+}
+
+#[test]
+fn e7_every_end_has_its_state_and_its_words() {
+    let ends = [
+        Verdict::Success,
+        Verdict::Failed,
+        Verdict::Killed { message: "Instructed to kill task.".into() },
+        Verdict::Unhealthy { reason: "Health check timed out.".into() },
+        Verdict::Exceeded { message: "Disk limit exceeded.".into() },
+        Verdict::Unprepared { why: "Failed to initialize sandbox: no".into() },
+    ];
+    let run = Play::new("", "main : 1+").run;
+    let told: String = ends
+        .into_iter()
+        .map(|verdict| {
+            let over = Run { stage: Stage::Over { verdict }, ..run.clone() };
+            let effects = over.effects();
+            let [Effect::Report { state, message }] = &*effects else { panic!("{effects:?}") };
+            format!("{state:?} {message}\n")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        "\
+Finished Task finished.
+Failed Task failed.
+Killed Instructed to kill task.
+Failed Failed health check! Health check timed out.
+Failed Disk limit exceeded.
+Failed Failed to initialize sandbox: no
+"
     );
 }
 
@@ -433,23 +514,37 @@ fn r7_no_later_run_hides_what_an_earlier_one_left_behind() {
     assert_eq!(play.run.stage.name(), "cleaning");
 }
 
+/// What happens to a task that is killed after `kill` seconds while its agent crashes all the time.
+fn story_of_crashes(task: &str, processes: &str, crashes: bool, kill: u64) -> String {
+    let mut play = Play::new(task, processes);
+    play.crashes = crashes;
+    play.begin().until(kill).kill(None).until(100_000);
+    std::mem::take(&mut play.log)
+}
+
 #[test]
-fn a_task_is_the_same_after_its_journal_is_read_back() {
-    let id = || RunId { process: "a".into(), run: 0 };
-    let events = [
-        (0, Event::Prepared),
-        (1, Event::Started { id: id(), pid: 7, at: Timestamp(1) }),
-        (2, Event::Ended { id: id(), at: Timestamp(2), exit: Exit::Signal(9), leftover: false }),
-        (15_002, Event::TimedOut),
-    ];
-    let play = Play::new("", "a : 1+");
-    let told = |run: Run, (at, event): &(u64, Event)| run.step(Timestamp(*at), event).unwrap();
-    let told_once = events.iter().fold(play.run.clone(), told);
-    let written: Vec<_> = events.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
-    let read = written.iter().map(|it| serde_json::from_str(it).unwrap());
-    let told_again = read.fold(play.run, |run, it| told(run, &it));
-    assert_eq!(told_once, told_again);
-    assert_eq!(told_once.view().1[0].runs.len(), 2);
+fn r13_a_task_goes_on_as_if_its_agent_had_never_crashed() {
+    let task = "a<b max=2 wait=10";
+    let processes = "a : 1+\n b max=2 : 1-\n d daemon ephemeral wait=1 : 2k 5+\n c final : 1+";
+    let expected = "
+        0s active\n 0s a/0\n 0s d/0\n 1s b/0\n 3s d/1\n 9s d/2\n 15s d/3\n 17s b/1\n 18s cleaning
+        18s finalizing\n 18s c/0\n 19s over\n 19s Finished: Task finished.";
+    assert_told(&story_of_crashes(task, processes, false, 100), expected);
+    assert_told(&story_of_crashes(task, processes, true, 100), expected);
+    let stubborn = format!("{processes}\n e stubborn : 100+");
+    for kill in 0..20 {
+        let [calm, wild] = [false, true].map(|it| story_of_crashes(task, &stubborn, it, kill));
+        assert_eq!(calm, wild);
+    }
+}
+
+#[test]
+fn r8_lost_and_killed_runs_are_seen_after_a_crash() {
+    let mut play = Play::new("", "a wait=0 : 1l 1k 100+");
+    play.begin().until(5).crash();
+    let (_, processes) = play.run.view();
+    let states: Vec<_> = processes[0].runs.iter().map(|it| it.state).collect();
+    assert_eq!(states, [ProcessState::Lost, ProcessState::Killed, ProcessState::Running]);
 }
 
 #[test]
