@@ -80,7 +80,7 @@ impl Care {
     /// To the shepherd that is there, or to one that is summoned.
     pub(crate) fn attach(&self) -> io::Result<Attached> {
         match self.folder.find_shepherd()? {
-            Found::Shepherd(stream) => return attached(stream),
+            Found::Shepherd(stream) => return Ok(Attached::To(stream)),
             Found::Nobody => return Ok(Attached::ToNobody),
             Found::NobodyYet => {}
         }
@@ -90,7 +90,7 @@ impl Care {
         let listener = self.folder.open_socket()?;
         self.known.zygote.summon(&self.summons(), listener.into())?;
         match self.folder.find_shepherd()? {
-            Found::Shepherd(stream) => attached(stream),
+            Found::Shepherd(stream) => Ok(Attached::To(stream)),
             Found::Nobody | Found::NobodyYet => Ok(Attached::ToNobody),
         }
     }
@@ -152,9 +152,4 @@ impl Care {
     pub(crate) fn notes(&self) -> Vec<String> {
         self.sandbox.owner.note.iter().cloned().chain(self.known.notes()).collect()
     }
-}
-
-fn attached(stream: UnixStream) -> io::Result<Attached> {
-    stream.set_nonblocking(true)?;
-    Ok(Attached::To(stream))
 }

@@ -199,7 +199,10 @@ impl TaskFolder {
     /// who is to have it. So whoever finds it closed knows that nobody will ever open it again.
     pub(crate) fn find_shepherd(&self) -> io::Result<Found> {
         match self.at_socket(|path| UnixStream::connect(path)) {
-            Ok(stream) => Ok(Found::Shepherd(stream)),
+            Ok(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(Found::Shepherd(stream))
+            }
             Err(error) if is_absence(&error) && self.record().exists() => Ok(Found::Nobody),
             Err(error) if is_absence(&error) => Ok(Found::NobodyYet),
             Err(error) => Err(error),

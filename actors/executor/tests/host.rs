@@ -1,8 +1,8 @@
 //! Real processes on a real host: what only the executor's shell and its shepherds can get wrong.
 //!
 //! Each test is a scheduler to an agent of its own, over a real link. This program is three things:
-//! the tests, the agent that a test starts and kills, and the shepherds that such an agent starts.
-//! So it has no test harness around its `main`, which would know nothing of the other two.
+//! the tests, the agent that a test starts and kills, and the zygote that such an agent starts, with
+//! the shepherds that are forks of it. So it has no test harness around its `main`, which would know nothing of the other two.
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which should fail there")]
 
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     arguments.next();
     match std::env::args().nth(1).as_deref() {
-        Some(airglow_executor::SHEPHERD) => airglow_executor::shepherd(arguments.skip(1)),
+        Some(airglow_executor::ZYGOTE) => airglow_executor::zygote(),
         Some(agent::AGENT) => agent::main(arguments.skip(1)),
         _ => {
             let tests = [processes::tests(), endings::tests(), adoption::tests(), uplink::tests()];

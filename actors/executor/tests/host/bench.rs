@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
+    io::Write,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -255,6 +257,20 @@ impl Bench {
         text().unwrap().trim().to_owned()
     }
 
+    /// How many processes of the task there are, whoever their parents are by now: all of them have
+    /// its sandbox for a home.
+    pub(crate) fn living(&self, id: &str) -> usize {
+        let Ok(sandbox) = self.sandbox(id).canonicalize() else { return 0 };
+        let home = format!("HOME={}\0", sandbox.display());
+        let pids = fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|it| it.file_name().to_str()?.parse::<i32>().ok());
+        let is_member = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.windows(home.len()).any(|it| it == home.as_bytes())
+        };
+        pids.filter(is_member).filter(|it| is_alive(*it)).count()
+    }
+
     pub(crate) fn until(&self, is: impl Fn() -> bool) {
         self.runtime.block_on(async {
             let waiting = async {
@@ -266,11 +282,19 @@ impl Bench {
         });
     }
 
-    pub(crate) fn shepherd(&self, id: &str, run: &str) -> i32 {
-        let path = self.data().join(format!("tasks/{id}/shepherds/{run}/shepherd.json"));
-        let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        i32::try_from(json["shepherd"]["pid"].as_i64().unwrap()).unwrap()
+    /// The number of its shepherd, once there is one.
+    pub(crate) fn shepherd(&self, id: &str) -> i32 {
+        let folder = self.data().join("tasks").join(id);
+        self.until(|| shepherd_of(&folder).is_some());
+        shepherd_of(&folder).unwrap()
     }
+}
+
+/// By the first line of what it writes.
+fn shepherd_of(folder: &Path) -> Option<i32> {
+    let record = fs::read_to_string(folder.join("record.jsonl")).ok()?;
+    let first: Value = serde_json::from_str(record.lines().next()?).ok()?;
+    i32::try_from(first["pid"].as_i64()?).ok()
 }
 
 /// Leaves nothing behind, however the test went.
@@ -278,17 +302,15 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.agent.kill().ok();
         self.agent.wait().ok();
-        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
-        for task in below(self.data().join("tasks")) {
-            for run in below(task.path().join("shepherds")) {
-                let Ok(json) = fs::read(run.path().join("shepherd.json")) else { continue };
-                let json: Value = serde_json::from_slice(&json).unwrap_or_default();
-                let pid = json["shepherd"]["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
-                if let Some(pid) = pid.filter(|it| is_shepherd(*it)) {
-                    kill(Pid::from_raw(pid), Signal::SIGUSR1).ok();
-                    self.until(|| !is_shepherd(pid));
-                }
+        let tasks = fs::read_dir(self.data().join("tasks")).into_iter().flatten().flatten();
+        for task in tasks {
+            if let Ok(line) = UnixStream::connect(task.path().join("shepherd.sock")) {
+                (&line).write_all(b"{\"order\":\"leave\"}\n").ok();
             }
+        }
+        let tasks = fs::read_dir(self.data().join("tasks")).into_iter().flatten().flatten();
+        for shepherd in tasks.filter_map(|it| shepherd_of(&it.path())) {
+            self.until(|| !is_shepherd(shepherd));
         }
     }
 }
