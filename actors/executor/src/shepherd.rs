@@ -124,7 +124,7 @@ impl Shepherd {
             return seconds(1);
         }
         // Somebody may remove the folder, of which nobody tells us.
-        if self.flock.is_over() { seconds(30) } else { None }
+        if self.flock.is_over() { seconds(5) } else { None }
     }
 
     fn obey(&mut self, order: Order) {

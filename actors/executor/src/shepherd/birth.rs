@@ -144,14 +144,15 @@ impl Zygote {
         let (report, result) = pipe_with(PipeFlags::CLOEXEC)?;
         self.separate()?;
         let side = raw::fork_alone();
-        self.rejoin()?;
-        if let Side::Child = side? {
+        if matches!(side, Ok(Side::Child)) {
             let mut result = File::from(result);
             if let Err(error) = setup::separate_mounts() {
                 write!(result, "{error}").ok();
             }
             raw::vanish();
         }
+        self.rejoin()?;
+        side?;
         drop(result);
         let why = io::read_to_string(File::from(report))?;
         if why.is_empty() { Ok(()) } else { Err(io::Error::other(why)) }
