@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::rig::{Rig, pids};
+use crate::rig::{Rig, is_shepherd, pids};
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +24,7 @@ impl Memory {
         let shepherds: BTreeSet<_> = processes
             .iter()
             .filter_map(|it| parent(*it))
-            .filter(|it| !processes.contains(it) && !zygotes.contains(it))
+            .filter(|it| is_shepherd(*it))
             .collect();
         let sum = |pids: &BTreeSet<i32>| pids.iter().map(|it| pss(*it)).sum();
         Self {

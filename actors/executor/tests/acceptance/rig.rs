@@ -262,17 +262,7 @@ impl Rig {
     pub(crate) fn log(&mut self, id: &str, process: &str, run: u32) -> Vec<u8> {
         let mut log = Vec::new();
         loop {
-            let offset = log.len().try_into().unwrap();
-            let (task_id, process) = (TaskId(id.into()), process.to_owned());
-            let stream = Stream::Stdout;
-            let length = 1 << 20;
-            let answer = self.ask(Question::Log { task_id, process, run, stream, offset, length });
-            let Answer::Piece { offset: at, data, .. } = answer else { panic!("{answer:?}") };
-            assert_eq!(at, log.len() as u64, "the log of {id} begins later");
-            let piece = match data {
-                Bytes::Text(text) => text.into_bytes(),
-                Bytes::Base64(text) => BASE64_STANDARD.decode(text).unwrap(),
-            };
+            let piece = self.log_from(id, process, run, log.len());
             if piece.is_empty() {
                 return log;
             }
@@ -280,9 +270,37 @@ impl Rig {
         }
     }
 
-    /// The processes whose working directory is somewhere here.
+    /// Some of what it has said after that.
+    pub(crate) fn log_from(&mut self, id: &str, process: &str, run: u32, from: usize) -> Vec<u8> {
+        let answer = self.ask(Question::Log {
+            task_id: TaskId(id.into()),
+            process: process.into(),
+            run,
+            stream: Stream::Stdout,
+            offset: from.try_into().unwrap(),
+            length: 1 << 20,
+        });
+        let Answer::Piece { offset, data, .. } = answer else { panic!("{id}: {answer:?}") };
+        assert_eq!(offset, from as u64, "of {id}'s log a piece is missing");
+        match data {
+            Bytes::Text(text) => text.into_bytes(),
+            Bytes::Base64(text) => BASE64_STANDARD.decode(text).unwrap(),
+        }
+    }
+
+    /// The users' processes: those whose working directory is somewhere here.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        pids().filter(|pid| cwd(*pid).is_some_and(|it| it.starts_with(self.folder()))).collect()
+        self.inhabitants().filter(|pid| !is_shepherd(*pid)).collect()
+    }
+
+    pub(crate) fn processes_of(&self, id: &str) -> Vec<i32> {
+        let sandbox = self.sandbox(id);
+        let lives = |it: &i32| cwd(*it).is_some_and(|it| it.starts_with(&sandbox));
+        self.processes().into_iter().filter(lives).collect()
+    }
+
+    fn inhabitants(&self) -> impl Iterator<Item = i32> {
+        pids().filter(|pid| cwd(*pid).is_some_and(|it| it.starts_with(self.folder())))
     }
 
     /// As an agent that is not to come back is told to end.
@@ -303,7 +321,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         self.stop_agent();
         for _ in 0..100 {
-            let left = self.processes();
+            let left: Vec<_> = self.inhabitants().collect();
             if left.is_empty() {
                 break;
             }
@@ -346,6 +364,17 @@ pub(crate) fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|it| it.file_name().to_str()?.parse().ok())
 }
 
-pub(crate) fn cwd(pid: i32) -> Option<PathBuf> {
+fn cwd(pid: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+pub(crate) fn is_shepherd(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|it| it.starts_with("airglow-herd"))
+}
+
+/// A zombie is no life.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|it| !it.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
