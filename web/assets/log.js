@@ -1,6 +1,5 @@
 // A window on a log or a file of any length. The page comes with a piece of it; this fetches others as
 // somebody scrolls, jumps or follows, and keeps a few of them only, so that gigabytes do not end up here.
-"use strict";
 
 const STEP = 128 * 1024; // Bytes fetched at once.
 const KEPT = 8; // Pieces of about that size in the page.

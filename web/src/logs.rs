@@ -72,7 +72,7 @@ pub(crate) async fn get(
         let name = format!("{}.{}.{stream}", log.process, log.run);
         attach(&mut response, name);
     }
-    Ok(send(site, response, Source::Log(log), first, &range))
+    Ok(send(site, response, Source::Log(Box::new(log)), first, &range))
 }
 
 pub(crate) async fn open(

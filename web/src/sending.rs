@@ -78,7 +78,7 @@ impl Range {
 /// Where the bytes come from.
 #[derive(Clone)]
 pub(crate) enum Source {
-    Log(Log),
+    Log(Box<Log>),
     File(Place),
 }
 

@@ -88,6 +88,10 @@ impl Host {
                     _ => None,
                 };
                 let views = processes(&launch, end.map(|it| it.0));
+                let told = ToScheduler::Processes {
+                    task_id: launch.task_id.clone(),
+                    processes: views.clone(),
+                };
                 let new = {
                     let mut known = self.known.lock().unwrap();
                     let view = || view(views, &launch.ports);
@@ -97,6 +101,7 @@ impl Host {
                 if new {
                     self.say(sender, &launch, RunState::Starting, "Initializing sandbox");
                     self.say(sender, &launch, RunState::Running, "");
+                    sender.send(&told).unwrap();
                     if let Some((state, message)) = end {
                         self.say(sender, &launch, state, message);
                     }
@@ -261,7 +266,7 @@ fn processes(launch: &Launch, end: Option<RunState>) -> Vec<ProcessView> {
                 exit_code,
                 message: None,
             }],
-            usage: end.is_none().then(|| ProcessUsage {
+            usage: end.is_none().then_some(ProcessUsage {
                 cpu: 0.004,
                 cpu_seconds: 12.0,
                 ram: 8 << 20,
