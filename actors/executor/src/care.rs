@@ -2,30 +2,34 @@
 
 use std::{fs::File, io, os::unix::net::UnixStream, sync::Arc};
 
-use actix::WeakAddr;
+use actix::{Addr, WeakAddr};
 use airglow_model::{
     config::{Ports, TaskConfig},
-    ids::TaskId,
-    run::RunId,
+    ids::{TaskId, TaskKey},
+    run::{Event, RunId},
     wire::Launch,
 };
 use tokio::sync::watch;
 
 use crate::{
+    Host,
     cgroups::{Group, Limits},
     folder::{Found, TaskFolder},
     forced,
-    herd::Register,
+    herd::{self, Register},
     known::Known,
+    meter::{Meter, Roots, Trees, Unwatch, Watch, reasons},
     order::{Start, Summons},
-    runner::Runner,
+    runner::{Happened, Runner},
     sandbox::Sandbox,
 };
 
 pub(crate) struct Care {
     pub(crate) id: TaskId,
     pub(crate) folder: TaskFolder,
+    task: TaskKey,
     pub(crate) known: Arc<Known>,
+    meter: Addr<Meter>,
     pub(crate) runner: WeakAddr<Runner>,
     /// Closed when the runner is gone: whoever comes after it starts actors of its own.
     pub(crate) leash: watch::Receiver<()>,
@@ -48,16 +52,18 @@ impl Care {
         launch: &Launch,
         ports: &Ports,
         folder: TaskFolder,
-        (known, runner): (Arc<Known>, WeakAddr<Runner>),
+        (host, runner): (&Host, WeakAddr<Runner>),
         leash: watch::Receiver<()>,
     ) -> Result<Self, String> {
+        let known = host.known.clone();
         let owner = known.owners.of(&launch.config.spec.role)?;
         let surroundings = (&folder, owner, known.logger.clone());
         let sandbox = Sandbox::new(launch, ports, &known.id.0, surroundings);
         let id = launch.task_id.clone();
         let group = known.cgroups.as_ref().ok().map(|it| it.of(&id));
         let config = launch.config.clone();
-        Ok(Self { id, folder, known, runner, leash, config, sandbox, group })
+        let (task, meter) = (launch.task.clone(), host.meter.clone());
+        Ok(Self { id, task, folder, known, meter, runner, leash, config, sandbox, group })
     }
 
     /// Makes all that a task needs before it can run, as far as it is not there.
@@ -141,11 +147,44 @@ impl Care {
         }
     }
 
-    pub(crate) fn watched(&self, _register: &Register) {}
+    /// From now on what it takes is seen, and its runner hears if that is too much.
+    pub(crate) fn watch(&self) {
+        let runner = self.runner.clone();
+        let told = move |message| {
+            if let Some(runner) = runner.upgrade() {
+                runner.do_send(Happened(vec![Event::Exceeded { message }]));
+            }
+        };
+        self.meter.do_send(Watch {
+            task_id: self.id.clone(),
+            task: self.task.clone(),
+            sandbox: self.sandbox.path().to_owned(),
+            limits: self.limits(),
+            disk: u64::try_from(self.config.spec.task.resources.disk).unwrap_or(0),
+            group: self.group.clone(),
+            told: Arc::new(told),
+        });
+    }
 
-    pub(crate) fn out_of_memory(&self, kills: u64) -> String {
-        let ram = self.limits().ram;
-        format!("Memory limit exceeded: {kills} processes killed, {ram} bytes reserved")
+    pub(crate) fn unwatch(&self) {
+        self.meter.do_send(Unwatch(self.id.clone()));
+    }
+
+    /// Whose descendants the task consists of.
+    pub(crate) fn consists_of(&self, register: &Register) {
+        let mains = register.alive().iter().filter(|(id, _)| !herd::is_look(id));
+        let roots = Roots {
+            shepherd: register.shepherd,
+            mains: mains.map(|(id, main)| (id.process.to_string(), *main)).collect(),
+        };
+        self.meter.do_send(Trees { task_id: self.id.clone(), roots });
+    }
+
+    /// As users are told it.
+    pub(crate) fn out_of_memory(&self) -> String {
+        let limits = self.limits();
+        let peak = self.group.as_ref().and_then(|it| it.usage().ram_peak);
+        reasons::out_of_memory(limits.ram, limits.memory(), peak)
     }
 
     /// What the task is not kept from, and other things that are not as they could be.

@@ -33,24 +33,28 @@ use layout::Hierarchy;
 
 /// Where this agent's groups are, and what they can do.
 #[derive(Clone, Debug)]
-pub(crate) struct Cgroups {
-    hierarchies: Arc<[Hierarchy]>,
-    unenforced: Arc<[String]>,
+pub(crate) struct Cgroups(Arc<Found>);
+
+#[derive(Debug)]
+struct Found {
+    hierarchies: Vec<Hierarchy>,
+    unenforced: Vec<String>,
 }
 
 /// What a task may have. The kernel is told a little more, because its shepherd is in there too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limits {
-    /// Cores.
+    /// Cores; with 0 nothing was asked for, and nothing is limited.
     pub(crate) cpu: f64,
-    /// Bytes.
+    /// Bytes, or 0.
     pub(crate) ram: u64,
     /// Processes and threads, its shepherd not counted.
     pub(crate) pids_max: u64,
 }
 
 impl Limits {
-    fn memory(&self) -> u64 {
+    /// Bytes that it really has.
+    pub(crate) fn memory(&self) -> u64 {
         self.ram.max(RAM_MIN)
     }
 
@@ -105,13 +109,13 @@ impl Cgroups {
         if usable.is_empty() {
             return Err(troubles.join("; "));
         }
-        let unenforced = layout::unenforced(&usable, &troubles).into();
-        Ok(Self { hierarchies: usable.into(), unenforced })
+        let unenforced = layout::unenforced(&usable, &troubles);
+        Ok(Self(Arc::new(Found { hierarchies: usable, unenforced })))
     }
 
     /// What tasks are not kept from, and why: `memory is not limited: no memory controller`.
     pub(crate) fn unenforced(&self) -> Vec<String> {
-        self.unenforced.to_vec()
+        self.0.unenforced.clone()
     }
 
     /// # Errors
@@ -132,13 +136,14 @@ impl Cgroups {
     /// Of a task that has none, or none any more, it is a group without members.
     pub(crate) fn of(&self, TaskId(id): &TaskId) -> Group {
         let part = |it: &Hierarchy| Part { folder: it.root.join(id), ..it.part() };
-        let parts = if is_name(id) { self.hierarchies.iter().map(part).collect() } else { vec![] };
+        let parts =
+            if is_name(id) { self.0.hierarchies.iter().map(part).collect() } else { vec![] };
         Group::new(parts)
     }
 
     /// Ends and removes what earlier lives of this agent left of tasks that nobody knows any more.
     pub(crate) fn sweep(&self, alive: &BTreeSet<TaskId>) {
-        let folders = self.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
+        let folders = self.0.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
         let entries = folders.flatten().filter_map(Result::ok);
         let groups = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
         let ids: BTreeSet<_> =
@@ -149,6 +154,15 @@ impl Cgroups {
             if let Err(error) = group.remove() {
                 tracing::warn!(%task, %error, "its control groups cannot be removed");
             }
+        }
+    }
+}
+
+/// An agent that goes leaves nothing behind, unless there are tasks in it, which keep it.
+impl Drop for Found {
+    fn drop(&mut self) {
+        for hierarchy in &self.hierarchies {
+            fs::remove_dir(&hierarchy.root).ok();
         }
     }
 }

@@ -42,7 +42,7 @@ mod line;
 mod look;
 mod register;
 
-pub(crate) use look::Look;
+pub(crate) use look::{Look, is_one as is_look};
 pub(crate) use register::Register;
 
 use line::{Line, Sound, passed, soon};
@@ -409,37 +409,40 @@ impl Tending {
 
     fn tell_records(&mut self, records: Vec<Record>) {
         let mut events = Vec::new();
+        let has_changed = !records.is_empty();
         for record in records {
             match record {
                 Record::Started { id, main, at } => {
                     self.progressed(&id, Progress::Started);
-                    if !look::is_one(&id) {
+                    if !is_look(&id) {
                         events.push(Event::Started { id, pid: main.pid, at });
                     }
                 }
                 Record::Ended { id, at, exit, leftover } => {
                     self.forget(&id);
-                    if look::is_one(&id) {
+                    if is_look(&id) {
                         self.looks.ended(&id, exit);
                     } else {
                         events.push(Event::Ended { id, at, exit, leftover });
                     }
                 }
                 Record::Gone => events.push(Event::Gone),
-                Record::OutOfMemory { kills } => {
-                    events.push(Event::Exceeded { message: self.care.out_of_memory(kills) });
+                Record::OutOfMemory { .. } => {
+                    events.push(Event::Exceeded { message: self.care.out_of_memory() });
                 }
                 Record::Shepherd { .. } => {}
             }
         }
-        self.care.watched(&self.register);
+        if has_changed {
+            self.care.consists_of(&self.register);
+        }
         if !events.is_empty() {
             self.tell_runner(Happened(events));
         }
     }
 
     fn say_lost(&self, id: RunId, exit: &Exit) {
-        if !look::is_one(&id) {
+        if !is_look(&id) {
             self.tell(Event::Ended { id, at: now(), exit: exit.clone(), leftover: false });
         }
     }

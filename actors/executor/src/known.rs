@@ -7,13 +7,20 @@ use airglow_model::{
     resources::Attributes,
     retention::Retention,
     spec::LoggerSpec,
-    wire::{Answer, Capacity, TaskView},
+    wire::{Capacity, TaskView},
 };
 use airglow_kit::identity::Identity;
 
 use crate::{
-    Config, StartError, cgroups::Cgroups, folder::Tasks, forced, owner::Owners, probe,
-    workers::Workers, zygote::Zygote,
+    Config, StartError,
+    cgroups::Cgroups,
+    folder::Tasks,
+    forced,
+    meter::{Metrics, Usages},
+    owner::Owners,
+    probe,
+    workers::Workers,
+    zygote::Zygote,
 };
 
 pub(crate) struct Known {
@@ -32,6 +39,8 @@ pub(crate) struct Known {
     pub(crate) cgroups: Result<Cgroups, String>,
     pub(crate) namespaces: Result<(), String>,
     pub(crate) pids_max: u64,
+    pub(crate) usages: Usages,
+    pub(crate) metrics: Metrics,
     pub(crate) workers: Workers,
     /// How many files a process may have open.
     pub(crate) open_files: u64,
@@ -59,6 +68,8 @@ impl Known {
         };
         let owners = Owners::new(config.run_as, tasks.path());
         let pids_max = isolation.pids_max;
+        let usages = Usages::default();
+        let metrics = Metrics::new(usages.clone(), data);
         let known = Self {
             id: config.host,
             attributes: config.attributes,
@@ -73,6 +84,8 @@ impl Known {
             cgroups,
             namespaces,
             pids_max,
+            usages,
+            metrics,
             workers,
             open_files,
             data: config.data,
@@ -95,10 +108,19 @@ impl Known {
     }
 
     /// Adds what was measured of the task to what is shown of it.
-    pub(crate) fn measured(&self, _id: &TaskId, _view: &mut TaskView) {}
+    pub(crate) fn measured(&self, id: &TaskId, view: &mut TaskView) {
+        let Some((usage, mut processes)) = self.usages.of(id) else { return };
+        view.usage = Some(usage);
+        for process in &mut view.processes {
+            process.usage = processes.remove(&process.name);
+        }
+    }
 
-    pub(crate) fn metrics(&self) -> Answer {
-        Answer::Failed { why: "nothing is measured".to_owned() }
+    /// Ends and forgets what control groups earlier lives left of tasks that nobody knows any more.
+    pub(crate) fn sweep(&self, alive: impl Iterator<Item = TaskId>) {
+        if let Ok(cgroups) = &self.cgroups {
+            cgroups.sweep(&alive.collect());
+        }
     }
 
     /// Whatever of the task still runs. Looks through all processes of the machine, which takes a

@@ -1,15 +1,14 @@
 //! What the disk says of tasks, for whoever is not their runner.
 
-use std::{io, path::Path};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use airglow_kit::now;
 use airglow_model::{
     machine::Timestamp,
-    retention::{self, Disk, Kept, Retention},
+    retention::{self, Kept, Retention},
     run::Run,
     wire::{Answer, Launch, Question, RunState, TaskView},
 };
-use nix::sys::statvfs::statvfs;
 
 use crate::{
     folder::{TaskFolder, Tasks, log_within_sandbox},
@@ -17,14 +16,16 @@ use crate::{
     inventory::Inventory,
     journal,
     known::Known,
+    meter,
     outline::Outline,
     reading,
 };
 
 /// What was here when the agent ended. A task that cannot be read does not keep the others waiting.
-pub(crate) fn take_stock(known: &Known) -> io::Result<Inventory> {
+/// One that nobody can look after is ended.
+pub(crate) fn take_stock(tasks: &Tasks, end: impl Fn(&TaskFolder)) -> io::Result<Inventory> {
     let mut inventory = Inventory::default();
-    for folder in known.tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
+    for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
         match folder.launch() {
             Ok(Some(launch)) => {
                 let state = read_back(folder, &launch).map_or(RunState::Lost, |(_, it)| it.state());
@@ -32,10 +33,9 @@ pub(crate) fn take_stock(known: &Known) -> io::Result<Inventory> {
             }
             // Nothing was ever done with it.
             Ok(None) => discard(folder),
-            // Nobody will look after it, so it must not go on.
             Err(error) => {
                 tracing::error!(?folder, %error, "cannot be read, so it is ended");
-                end(known, folder);
+                end(folder);
             }
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn end_by_force(known: &Known) {
     }
 }
 
-fn end(known: &Known, folder: &TaskFolder) {
+pub(crate) fn end(known: &Known, folder: &TaskFolder) {
     let group = known.cgroups.as_ref().ok().zip(folder.id()).map(|(it, id)| it.of(&id));
     forced::end(folder, group.as_ref());
 }
@@ -70,13 +70,13 @@ pub(crate) fn answer(known: &Known, question: &Question) -> Answer {
     | Question::Log { task_id, .. }
     | Question::File { task_id, .. }) = question
     else {
-        return known.metrics();
+        return Answer::Metrics { text: known.metrics.text() };
     };
     let Some((folder, launch)) = known.tasks.launched(task_id).ok().flatten() else {
         return Answer::NotFound { what: task_id.to_string() };
     };
     match question {
-        Question::Metrics => known.metrics(),
+        Question::Metrics => unreachable!("it is about no task"),
         Question::Task { .. } => match view(known, &folder, &launch) {
             Ok(view) => Answer::Task(Box::new(view)),
             Err(error) => Answer::Failed { why: error.to_string() },
@@ -104,15 +104,11 @@ fn view(known: &Known, folder: &TaskFolder, launch: &Launch) -> io::Result<TaskV
 pub(crate) fn tidy(tasks: &Tasks, retention: &Retention) -> io::Result<()> {
     let settled = |it: TaskFolder| Some((it.settled_at()?, it));
     let settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
-    let disk = statvfs(tasks.path())?;
-    let disk = Disk {
-        size: disk.blocks() * disk.fragment_size(),
-        free: disk.blocks_available() * disk.fragment_size(),
-    };
+    let disk = meter::space(tasks.path())?;
     let is_short = retention.free_min * disk.size as f64 > disk.free as f64;
     let kept = |(settled_at, folder): &(Timestamp, TaskFolder)| {
         // To find that out takes long, so it is not done in vain.
-        let bytes = if is_short { bytes_of(folder) } else { 0 };
+        let bytes = if is_short { bytes_below(folder.path()) } else { 0 };
         Kept { settled_at: *settled_at, bytes }
     };
     let kept: Vec<_> = settled.iter().map(kept).collect();
@@ -122,9 +118,20 @@ pub(crate) fn tidy(tasks: &Tasks, retention: &Retention) -> io::Result<()> {
     tasks.sweep()
 }
 
-/// As allocated on the disk.
-fn bytes_of(_folder: &TaskFolder) -> u64 {
-    0
+/// As allocated on the disk; what cannot be seen is not counted.
+fn bytes_below(folder: &Path) -> u64 {
+    let mut folders = vec![folder.to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            bytes += metadata.blocks() * 512;
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bytes
 }
 
 fn discard(folder: &TaskFolder) {
@@ -145,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_of_what_is_over_are_kept_and_all_that_is_not_over() {
+    fn what_is_over_is_kept_as_long_as_it_may_be_and_what_is_not_is_kept() {
         let data = tempfile::tempdir().unwrap();
         let tasks = Tasks::below(data.path()).unwrap();
         let path = |name: &str| data.path().join("tasks").join(name);
@@ -157,9 +164,16 @@ mod tests {
                 settled.set_modified(UNIX_EPOCH + Duration::from_secs(at)).unwrap();
             }
         }
-        tidy(&tasks, 2).unwrap();
-        assert_eq!(["a", "b", "c", "d"].map(|name| path(name).exists()), [true, false, true, true]);
+        let everything = Retention { age_max: Duration::MAX, count_max: 9, free_min: 0.0 };
+        let are_there = || ["a", "b", "c", "d"].map(|name| path(name).exists());
+        tidy(&tasks, &everything).unwrap();
+        assert_eq!(are_there(), [true; 4]);
+        tidy(&tasks, &Retention { count_max: 2, ..everything }).unwrap();
+        assert_eq!(are_there(), [true, false, true, true]);
+        tidy(&tasks, &Retention { age_max: Duration::ZERO, ..everything }).unwrap();
+        assert_eq!(are_there(), [false, false, false, true]);
     }
+
     #[test]
     fn a_folder_that_cannot_be_used_is_in_nobodys_way() {
         let data = tempfile::tempdir().unwrap();
@@ -171,9 +185,9 @@ mod tests {
         fs::write(path("torn").join("launch.json"), "{").unwrap();
         // No folder, so it can neither be removed nor replaced by one.
         File::create(path(".stuck")).unwrap();
-        assert_eq!(take_stock(&tasks).unwrap().all().count(), 0);
+        assert_eq!(take_stock(&tasks, |_| {}).unwrap().all().count(), 0);
         assert_eq!(["empty", "stuck", "torn"].map(|it| path(it).exists()), [false, true, true]);
-        tidy(&tasks, 0).unwrap();
+        tidy(&tasks, &Retention::default()).unwrap();
         assert!(!path(".empty").exists());
     }
 }

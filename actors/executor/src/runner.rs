@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     Host,
     care::Care,
+    checkup::{Appointment, Told},
     herd::{Herd, Word},
     journal::Journal,
     outline::Outline,
@@ -43,6 +44,10 @@ struct Task {
     outline: Outline,
     /// Why it cannot run here, if it cannot.
     team: Result<Team, String>,
+    /// What it takes is seen.
+    is_watched: bool,
+    /// As long as it is looked at whether it is healthy.
+    appointment: Option<Appointment>,
     health: Option<HealthView>,
     alarm: Option<SpawnHandle>,
     shown: Shown,
@@ -88,6 +93,11 @@ pub(crate) struct Dismissed;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ShowAgain;
+
+/// Somebody looked whether it is healthy.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Examined(Told);
 
 /// Say it to somebody who asked.
 #[derive(Debug, Message)]
@@ -137,6 +147,10 @@ impl Runner {
         let alarm = task.run.deadline();
         task.alarm =
             alarm.map(|(at, event)| ctx.notify_later(Happened(vec![event]), at.since(now())));
+        if !task.asked.contains(&Effect::Check) {
+            task.appointment = None;
+        }
+        task.be_watched();
         if task.run.is_over() {
             self.take_leave();
         }
@@ -274,6 +288,26 @@ impl Handler<Describe> for Runner {
         // Without a task there is nothing to say, and the asker looks elsewhere.
         if let Some(task) = &self.task {
             asker.send(task.view(&self.id, &self.host.known)).ok();
+        }
+    }
+}
+
+impl Handler<Examined> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, Examined(told): Examined, ctx: &mut Self::Context) {
+        match told {
+            Told::Healthy => self.happened(&[Event::Healthy], ctx),
+            Told::Unhealthy { reason } => self.happened(&[Event::Unhealthy { reason }], ctx),
+            Told::Seen(view) => {
+                let Some(task) = &mut self.task else { return };
+                if let Some(last) = view.last.last() {
+                    let latency = Duration::from_millis(last.latency_ms);
+                    self.host.known.metrics.checked(last.is_success, latency);
+                }
+                task.health = Some(view);
+                self.show(ctx);
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     Host,
     inventory::{Admission, Inventory},
     known::Known,
+    meter::Meter,
     outbox::Reports,
     records,
     runner::{Describe, Dismissed, Happened, Runner, ShowAgain},
@@ -91,12 +92,15 @@ impl Uplink {
     pub(crate) fn start(
         lifeline: Lifeline<Incarnation>,
         known: Arc<Known>,
+        meter: Addr<Meter>,
     ) -> io::Result<Addr<Self>> {
-        let inventory = records::take_stock(&known)?;
+        let inventory = records::take_stock(&known.tasks, |it| records::end(&known, it))?;
+        known.sweep(inventory.all().map(|it| it.task_id.clone()));
         let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
         Ok(Self::create(move |ctx| {
             let host = Arc::new(Host {
                 known: known.clone(),
+                meter,
                 reports: ctx.address().recipient().downgrade(),
                 shows: ctx.address().recipient().downgrade(),
             });

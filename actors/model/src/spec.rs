@@ -367,6 +367,12 @@ impl Default for LoggerSpec {
     }
 }
 
+impl Default for RotatePolicy {
+    fn default() -> Self {
+        Self { log_size: defaults::log_size(), backups: defaults::backups() }
+    }
+}
+
 impl Default for HealthCheckConfig {
     fn default() -> Self {
         Self {

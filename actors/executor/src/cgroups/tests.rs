@@ -116,6 +116,9 @@ fn limits_are_what_was_asked_for_and_enough_for_a_shell() {
         "cpu.weight 1",
     ];
     assert_eq!(written(Version::Two, &tiny), two);
+    let unsaid = Limits { cpu: 0.0, ram: 0, pids_max: 4096 };
+    assert_eq!(written(Version::One, &unsaid), ["pids.max 4097"]);
+    assert_eq!(written(Version::Two, &unsaid), ["pids.max 4097"]);
     let vast = Limits { cpu: 1e6, ram: u64::MAX, pids_max: u64::MAX };
     let one = written(Version::One, &vast);
     assert_eq!(one[3..], ["cpu.cfs_quota_us 100000000000", "cpu.shares 262144"]);
@@ -213,7 +216,7 @@ impl Real {
     }
 
     fn has(&self, controller: Controller) -> bool {
-        self.cgroups.hierarchies.iter().any(|it| it.controllers.contains(&controller))
+        self.cgroups.0.hierarchies.iter().any(|it| it.controllers.contains(&controller))
     }
 
     fn group(&mut self, name: &str, limits: &Limits) -> Group {
@@ -230,9 +233,6 @@ impl Drop for Real {
             let group = self.cgroups.of(task);
             group.kill();
             group.remove().unwrap();
-        }
-        for hierarchy in &*self.cgroups.hierarchies {
-            fs::remove_dir(&hierarchy.root).unwrap();
         }
     }
 }
@@ -376,6 +376,18 @@ fn version_two_counts_and_ends_what_is_in_it() {
     group.kill();
     assert_eq!(members(&group), BTreeSet::new());
     busy.wait().unwrap();
+}
+
+#[test]
+fn nothing_stays_of_an_agent_that_had_nothing_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    let Ok(cgroups) = Cgroups::find(data.path()) else { return };
+    let roots: Vec<_> = cgroups.0.hierarchies.iter().map(|it| it.root.clone()).collect();
+    assert!(roots.iter().all(|it| it.exists()));
+    drop(cgroups.clone());
+    assert!(roots.iter().all(|it| it.exists()));
+    drop(cgroups);
+    assert!(roots.iter().all(|it| !it.exists()));
 }
 
 /// `cargo test --release -- --ignored --nocapture cost_of_a_group`

@@ -12,6 +12,8 @@ pub(super) const MEMORY_EVENTS: &str = "memory.oom_control";
 /// In this order: there may not be less memory with swap than without.
 pub(super) fn settings(controllers: &[Controller], limits: &Limits) -> Vec<Setting> {
     let settings = |it: &Controller| match it {
+        Controller::Memory if limits.ram == 0 => vec![],
+        Controller::Cpu if limits.cpu <= 0.0 => vec![],
         Controller::Memory => vec![
             Setting::new("memory.limit_in_bytes", limits.memory()),
             // Memory and swap together, so no swap at all.

@@ -15,6 +15,8 @@ const PASSED_ON: &str = "cgroup.subtree_control";
 
 pub(super) fn settings(controllers: &[Controller], limits: &Limits) -> Vec<Setting> {
     let settings = |it: &Controller| match it {
+        Controller::Memory if limits.ram == 0 => vec![],
+        Controller::Cpu if limits.cpu <= 0.0 => vec![],
         Controller::Memory => {
             vec![Setting::new("memory.max", limits.memory()), Setting::optional(SWAP, 0)]
         }

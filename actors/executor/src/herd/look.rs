@@ -36,7 +36,7 @@ pub(super) struct Looks {
     next: u32,
 }
 
-pub(super) fn is_one(id: &RunId) -> bool {
+pub(crate) fn is_one(id: &RunId) -> bool {
     &*id.process == PROCESS
 }
 

@@ -32,13 +32,15 @@ impl Task {
         let outline = Outline::of(&launch);
         let (run, journal) = Journal::open(&folder.journal(), outline.run(&launch)?)?;
         let (sender, leash) = watch::channel(());
-        let team = Team::of(&launch, &outline, folder, (&host.known, runner), leash);
+        let team = Team::of(&launch, &outline, folder, (host, runner), leash);
         Ok(Some(Self {
             run,
             journal,
             asked: BTreeSet::new(),
             outline,
             team,
+            is_watched: false,
+            appointment: None,
             health: None,
             alarm: None,
             shown: Shown::default(),
@@ -63,12 +65,12 @@ impl Team {
         launch: &Launch,
         outline: &Outline,
         folder: TaskFolder,
-        (known, runner): (&Arc<Known>, &Addr<Runner>),
+        (host, runner): (&Host, &Addr<Runner>),
         leash: watch::Receiver<()>,
     ) -> Result<Self, String> {
         let ports = outline.ports.as_ref().map_err(String::clone)?;
-        let host = (known.clone(), runner.downgrade());
-        let care = Arc::new(Care::new(launch, ports, folder, host, leash)?);
+        let around = (host, runner.downgrade());
+        let care = Arc::new(Care::new(launch, ports, folder, around, leash)?);
         let lives = Cell::new(0);
         let begin = {
             let care = care.clone();
