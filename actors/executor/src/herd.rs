@@ -171,7 +171,7 @@ impl Tending {
                     Sound::Bell => self.read().await,
                     Sound::End => self.finish().await,
                 },
-                _ = leash.changed() => return,
+                _ = leash.changed(), if !self.is_leaving => return,
                 () = passed(self.deadline) => self.end_by_force().await,
             }
         }

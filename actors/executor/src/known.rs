@@ -9,10 +9,9 @@ use airglow_model::{
     spec::LoggerSpec,
     wire::{Capacity, TaskView},
 };
-use airglow_kit::identity::Identity;
 
 use crate::{
-    Config, StartError,
+    Isolation, RunAs, StartError,
     cgroups::Cgroups,
     folder::Tasks,
     forced,
@@ -23,12 +22,23 @@ use crate::{
     zygote::Zygote,
 };
 
+/// Of what it is made.
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    pub(crate) host: HostId,
+    pub(crate) attributes: Attributes,
+    pub(crate) capacity: Option<Capacity>,
+    pub(crate) binary: PathBuf,
+    pub(crate) run_as: RunAs,
+    pub(crate) isolation: Isolation,
+    pub(crate) logger: LoggerSpec,
+    pub(crate) retention: Retention,
+}
+
 pub(crate) struct Known {
     pub(crate) id: HostId,
     pub(crate) attributes: Attributes,
     pub(crate) capacity: Capacity,
-    pub(crate) identity: Identity,
-    pub(crate) schedulers: Vec<std::net::SocketAddr>,
     pub(crate) data: PathBuf,
     pub(crate) tasks: Tasks,
     pub(crate) owners: Owners,
@@ -47,18 +57,18 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn new(config: Config) -> Result<Self, StartError> {
-        let (data, isolation) = (&config.data, config.isolation);
+    pub(crate) fn new(settings: Settings) -> Result<Self, StartError> {
+        let (data, isolation) = (&settings.data, settings.isolation);
         let unusable = |source| StartError::Data { path: data.clone(), source };
         let tasks = Tasks::below(data).map_err(unusable)?;
-        let capacity = match config.capacity {
+        let capacity = match settings.capacity {
             Some(capacity) => capacity,
             None => probe::capacity(data).map_err(StartError::Probe)?,
         };
         let workers = Workers::start().map_err(StartError::Threads)?;
         // Whoever is started from now on has as many files open as we may.
         let open_files = probe::raise_open_files().map_err(StartError::Probe)?;
-        let (zygote, abilities) = Zygote::start(&config.binary).map_err(StartError::Zygote)?;
+        let (zygote, abilities) = Zygote::start(&settings.binary).map_err(StartError::Zygote)?;
         let unwanted = || "they are not wanted".to_owned();
         let cgroups = if isolation.cgroups { Cgroups::find(data) } else { Err(unwanted()) };
         let namespaces = match (isolation.namespaces, abilities.namespaces) {
@@ -66,20 +76,18 @@ impl Known {
             (true, true) => Ok(()),
             (true, false) => Err(abilities.why),
         };
-        let owners = Owners::new(config.run_as, tasks.path());
+        let owners = Owners::new(settings.run_as, tasks.path());
         let pids_max = isolation.pids_max;
         let usages = Usages::default();
         let metrics = Metrics::new(usages.clone(), data);
         let known = Self {
-            id: config.host,
-            attributes: config.attributes,
+            id: settings.host,
+            attributes: settings.attributes,
             capacity,
-            identity: config.identity,
-            schedulers: config.schedulers,
             tasks,
             owners,
-            logger: Arc::new(config.logger),
-            retention: config.retention,
+            logger: Arc::new(settings.logger),
+            retention: settings.retention,
             zygote,
             cgroups,
             namespaces,
@@ -88,7 +96,7 @@ impl Known {
             metrics,
             workers,
             open_files,
-            data: config.data,
+            data: settings.data,
         };
         for note in known.notes() {
             tracing::warn!(note, "tasks are not kept apart as they could be");

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_does_not_exist_runs_nothing_unless_we_may_do_it_instead() {
+    fn e14_who_does_not_exist_runs_nothing_unless_we_may_do_it_instead() {
         let of = |run_as| Owners::new(run_as, Path::new("/")).of("no such user");
         let why = of(RunAs::Role).unwrap_err();
         assert_eq!(why, "Could not create sandbox because user does not exist: no such user");

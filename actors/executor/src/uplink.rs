@@ -4,12 +4,11 @@
 //! Reports are said again on every new link until they are acknowledged, and the inventory, which
 //! comes first, lets the scheduler find out by itself what else there is to correct.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use actix::{WeakAddr, prelude::*};
 use airglow_kit::{
     GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
-    identity::Identity,
     link::{self, HEARTBEAT, Sender, Unsent},
     now,
 };
@@ -26,7 +25,7 @@ use airglow_model::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Host,
+    Contact, Host,
     inventory::{Admission, Inventory},
     known::Known,
     meter::Meter,
@@ -37,6 +36,7 @@ use crate::{
 
 pub(crate) struct Uplink {
     known: Arc<Known>,
+    contact: Arc<Contact>,
     runners: Addr<Supervisor<Runner, TaskId>>,
     inventory: Inventory,
     reports: Reports,
@@ -93,6 +93,7 @@ impl Uplink {
         lifeline: Lifeline<Incarnation>,
         known: Arc<Known>,
         meter: Addr<Meter>,
+        contact: Arc<Contact>,
     ) -> io::Result<Addr<Self>> {
         let inventory = records::take_stock(&known.tasks, |it| records::end(&known, it))?;
         known.sweep(inventory.all().map(|it| it.task_id.clone()));
@@ -109,6 +110,7 @@ impl Uplink {
             let runners = Supervisor::new(RUNNER_CRASHES, gave_up, begin).start();
             Self {
                 known,
+                contact,
                 runners,
                 inventory,
                 reports,
@@ -282,12 +284,9 @@ impl Actor for Uplink {
         ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
         ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
         ctx.run_interval(TIDY_EVERY, Self::tidy);
-        let known = self.known.clone();
+        let contact = self.contact.clone();
         let line = ctx.address().downgrade();
-        ctx.spawn(
-            async move { stay_connected(&known.schedulers, &known.identity, &line).await }
-                .into_actor(self),
-        );
+        ctx.spawn(async move { stay_connected(&contact, &line).await }.into_actor(self));
     }
 }
 
@@ -354,12 +353,12 @@ impl Handler<GaveUp<TaskId>> for Uplink {
 }
 
 /// One scheduler after the other, until the actor is gone.
-async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: &WeakAddr<Uplink>) {
+async fn stay_connected(contact: &Contact, uplink: &WeakAddr<Uplink>) {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
     let mut wait = FIRST;
-    for addr in schedulers.iter().cycle() {
-        match link::dial(*addr, identity).await {
+    for addr in contact.schedulers.iter().cycle() {
+        match link::dial(*addr, &contact.identity).await {
             Ok(link) => {
                 let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
                 let Some(uplink) = uplink.upgrade() else { return };

@@ -4,7 +4,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use airglow_executor::{Config, Executor, RunAs};
 use airglow_kit::identity::Identity;
-use airglow_model::{resources::Attributes, wire::Capacity};
+use airglow_model::{
+    resources::Attributes, retention::Retention, spec::LoggerSpec, wire::Capacity,
+};
 
 /// What the program is called with to be one.
 pub(crate) const AGENT: &str = "agent";
@@ -23,8 +25,9 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         binary: std::env::current_exe().expect("this program is somewhere"),
         run_as: RunAs::Oneself,
         isolation: airglow_executor::Isolation::default(),
-        logger: airglow_model::spec::LoggerSpec::default(),
-        retention: airglow_model::retention::Retention::default(),
+        logger: LoggerSpec::default(),
+        // However full the disk of whoever tests is.
+        retention: Retention { free_min: 0.0, ..Retention::default() },
         data,
     };
     actix_rt::System::new().block_on(async {

@@ -345,7 +345,7 @@ pub(crate) fn order(id: &str, instance: u32, attempt: u32, task: Value) -> Launc
     let job = JobKey::new("r", "devel", "n");
     let mut task = task;
     task["name"] = json!("t");
-    task["resources"] = json!({ "cpu": 0.1, "ram": 1, "disk": 1 });
+    task["resources"] = json!({ "cpu": 1, "ram": 64 << 20, "disk": 1 << 30 });
     let spec = json!({ "cluster": "c", "role": "r", "name": "n", "task": task });
     Launch {
         task: job.task(instance),
