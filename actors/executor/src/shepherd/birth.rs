@@ -98,7 +98,7 @@ impl Zygote {
             }
             let listener = control.drain().find_map(|it| match it {
                 RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-                _ => None,
+                RecvAncillaryMessage::ScmCredentials(_) | _ => None,
             });
             let summons = serde_json::from_slice(&self.buffer[..received.bytes]);
             match (summons, listener) {

@@ -198,17 +198,18 @@ impl Sink {
         while self.done < held.len() && !self.is_broken {
             match self.to.write(&held[self.done..]) {
                 Ok(written) => self.done += written,
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WouldBlock => {
-                        return false;
-                    }
-                    _ => self.is_broken = true,
-                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_for_now(&error) => return false,
+                Err(_) => self.is_broken = true,
             }
         }
         true
     }
+}
+
+fn is_for_now(error: &io::Error) -> bool {
+    let reasons = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::WouldBlock];
+    reasons.contains(&error.kind())
 }
 
 impl To {
