@@ -4,6 +4,8 @@
 //!
 //! `P`: who may run when; `R`: tasks and their processes; `H`: health; `E`: a task's life on a host.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -50,12 +52,12 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("H10", "failures in a row of who was not", ""),
     ("H11", "successes and failures by turns", ""),
     ("H13", "what HTTP servers may answer", ""),
-    ("H14", "how commands may end", "commands run by bash, so a path that leads nowhere is exit 127"),
     (
-        "H16",
-        "as whom commands run",
-        "always as the task's user: no flag runs them as the agent's",
+        "H14",
+        "how commands may end",
+        "commands run by bash, so a path that leads nowhere is exit 127",
     ),
+    ("H16", "as whom commands run", "always as the task's user: no flag runs them as the agent's"),
     ("H17", "a port called health", ""),
     ("E1", "what is reported of a task, in order", "no driver has to be stopped afterwards"),
     (
