@@ -377,17 +377,14 @@ impl Tending {
         if self.care.leash.has_changed().is_err() {
             return;
         }
-        let exit = if was_nobody {
-            Exit::Unstarted(NOBODY_CAME.to_owned())
-        } else {
-            Exit::Lost
-        };
+        let exit = if was_nobody { Exit::Unstarted(NOBODY_CAME.to_owned()) } else { Exit::Lost };
         match self.register.close(&self.care.folder, &lost, &exit) {
             Ok(records) => self.tell_records(records),
             Err(error) => {
                 tracing::error!(task = %self.care.id, %error, "cannot write what was lost");
                 // The next attempt will, before there is another shepherd.
                 lost.into_iter().for_each(|it| self.say_lost(it, &exit));
+                self.tell(Event::Gone);
             }
         }
     }
@@ -410,6 +407,7 @@ impl Tending {
     fn tell_records(&mut self, records: Vec<Record>) {
         let mut events = Vec::new();
         let has_changed = !records.is_empty();
+        let is_anything_gone = records.contains(&Record::Gone);
         for record in records {
             match record {
                 Record::Started { id, main, at } => {
@@ -426,12 +424,15 @@ impl Tending {
                         events.push(Event::Ended { id, at, exit, leftover });
                     }
                 }
-                Record::Gone => events.push(Event::Gone),
                 Record::OutOfMemory { .. } => {
                     events.push(Event::Exceeded { message: self.care.out_of_memory() });
                 }
-                Record::Shepherd { .. } => {}
+                Record::Gone | Record::Shepherd { .. } => {}
             }
+        }
+        // Of what is said again, only what is still true: others may have been left behind since.
+        if is_anything_gone && !self.register.has_leftover {
+            events.push(Event::Gone);
         }
         if has_changed {
             self.care.consists_of(&self.register);

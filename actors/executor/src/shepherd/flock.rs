@@ -93,11 +93,11 @@ impl Flock {
             Some(why) => Err(why.to_owned()),
             None => self.try_start(start),
         };
-        Some(started.unwrap_or_else(|why| Record::Ended {
-            id: start.run.clone(),
-            at: now(),
-            exit: Exit::Unstarted(why),
-            leftover: self.has_strays(),
+        Some(started.unwrap_or_else(|why| {
+            // Who was told of strays is told when they are gone.
+            self.is_leftover |= self.has_strays();
+            let (id, exit) = (start.run.clone(), Exit::Unstarted(why));
+            Record::Ended { id, at: now(), exit, leftover: self.is_leftover }
         }))
     }
 
