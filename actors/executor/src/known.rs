@@ -108,7 +108,9 @@ impl Known {
     pub(crate) fn notes(&self) -> Vec<String> {
         let groups = match &self.cgroups {
             Ok(cgroups) => cgroups.unenforced(),
-            Err(why) => vec![format!("memory, processor time and processes are not limited: {why}")],
+            Err(why) => {
+                vec![format!("memory, processor time and processes are not limited: {why}")]
+            }
         };
         let namespaces = self.namespaces.as_ref().err();
         let namespaces = namespaces.map(|why| format!("has no namespaces of its own: {why}"));

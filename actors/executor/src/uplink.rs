@@ -17,8 +17,8 @@ use airglow_model::{
     restart::Intensity,
     run::Event,
     wire::{
-        Answer, Hello, Inventoried, Launch, PROTOCOL, Question, RunState, Status, TaskView, ToExecutor,
-        ToScheduler,
+        Answer, Hello, Inventoried, Launch, PROTOCOL, Question, RunState, Status, TaskView,
+        ToExecutor, ToScheduler,
     },
 };
 

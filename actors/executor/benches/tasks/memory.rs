@@ -21,11 +21,8 @@ impl Memory {
         let agent = rig.agent.as_ref().expect("there is an agent").id().cast_signed();
         let processes: BTreeSet<_> = rig.processes().into_iter().collect();
         let zygotes: BTreeSet<_> = pids().filter(|it| parent(*it) == Some(agent)).collect();
-        let shepherds: BTreeSet<_> = processes
-            .iter()
-            .filter_map(|it| parent(*it))
-            .filter(|it| is_shepherd(*it))
-            .collect();
+        let shepherds: BTreeSet<_> =
+            processes.iter().filter_map(|it| parent(*it)).filter(|it| is_shepherd(*it)).collect();
         let sum = |pids: &BTreeSet<i32>| pids.iter().map(|it| pss(*it)).sum();
         Self {
             processes: sum(&processes),

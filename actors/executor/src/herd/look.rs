@@ -72,7 +72,8 @@ impl Looks {
 
     /// Those that nobody waits for any more.
     pub(super) fn forsaken(&self) -> Vec<RunId> {
-        let is_forsaken = |(_, (answer, _)): &(&RunId, &(oneshot::Sender<Seen>, File))| answer.is_closed();
+        let is_forsaken =
+            |(_, (answer, _)): &(&RunId, &(oneshot::Sender<Seen>, File))| answer.is_closed();
         self.pending.iter().filter(is_forsaken).map(|(id, _)| id.clone()).collect()
     }
 

@@ -194,11 +194,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use airglow_model::{
-        ids::TaskId,
-        machine::Timestamp,
-        process::Exit,
-    };
+    use airglow_model::{ids::TaskId, machine::Timestamp, process::Exit};
 
     use super::*;
     use crate::folder::Tasks;
@@ -243,8 +239,7 @@ mod tests {
         assert_eq!(records.len(), 5);
         for register in [&register, &again] {
             let standings = [0, 1, 2, 3].map(|it| register.standing(&id(it)));
-            let expected =
-                [Standing::Ended, Standing::Ended, Standing::Alive, Standing::Unknown];
+            let expected = [Standing::Ended, Standing::Ended, Standing::Alive, Standing::Unknown];
             assert_eq!(standings, expected);
             assert_eq!(register.next_run("p"), 3);
         }

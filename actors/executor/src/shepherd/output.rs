@@ -78,11 +78,9 @@ impl Channel {
 
     fn pumped(output: &Output) -> Result<Self, String> {
         let file = output.file.iter().map(|path| match output.rotate {
-            Some(rotate) => {
-                in_its_folder(path, || Rotating::open(path, rotate))
-                    .map(To::Rotating)
-                    .map_err(|it| unwritable(path, &it))
-            }
+            Some(rotate) => in_its_folder(path, || Rotating::open(path, rotate))
+                .map(To::Rotating)
+                .map_err(|it| unwritable(path, &it)),
             None => open(path).map(To::File),
         });
         let console = output.console.iter().map(|path| open(path).map(To::File));

@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, Permissions},
     io::Write,
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -30,10 +30,13 @@ use nix::{
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::agent;
+
 pub(crate) struct Bench {
     runtime: Runtime,
     folder: tempfile::TempDir,
     listener: Listener,
+    mode: &'static str,
     agent: Child,
     link: Option<(Sender<ToExecutor>, Receiver<ToScheduler>)>,
     /// Everything that was reported, repetitions included.
@@ -49,7 +52,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::in_mode(agent::ISOLATED)
+    }
+
+    /// One of those that the agent knows.
+    pub(crate) fn in_mode(mode: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         let data = folder.path().join("data");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let authority = Authority::open_or_create(&folder.path().join("ca"), "c").unwrap();
@@ -59,11 +68,12 @@ impl Bench {
         let anywhere = "127.0.0.1:0".parse().unwrap();
         let listener =
             runtime.block_on(Listener::bind(anywhere, &own, Arc::new(authority))).unwrap();
-        let agent = spawn_agent(&data, &listener);
+        let agent = spawn_agent(&data, &listener, mode);
         let mut bench = Self {
             runtime,
             folder,
             listener,
+            mode,
             agent,
             link: None,
             reports: Vec::new(),
@@ -113,7 +123,7 @@ impl Bench {
 
     /// It is there, and nobody hears of it.
     pub(crate) fn start_agent_that_cannot_go_on(&mut self) {
-        self.agent = spawn_agent(&self.data(), &self.listener);
+        self.agent = spawn_agent(&self.data(), &self.listener, self.mode);
     }
 
     /// Has it end its tasks and itself.
@@ -325,7 +335,7 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     stat.is_ok_and(|it| !it.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
 
-fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
+fn spawn_agent(data: &Path, listener: &Listener, mode: &str) -> Child {
     // With things that its processes should not inherit: an open file, signals ignored, and, where
     // that is allowed, protection from running out of memory.
     let script = "trap '' HUP INT PIPE USR1; exec 9< /dev/null
@@ -333,9 +343,10 @@ fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
     Command::new("/bin/bash")
         .args(["-c", script, "agent"])
         .arg(std::env::current_exe().unwrap())
-        .arg(crate::agent::AGENT)
+        .arg(agent::AGENT)
         .arg(data)
         .arg(listener.local_addr().to_string())
+        .arg(mode)
         .stdin(Stdio::null())
         .spawn()
         .unwrap()
