@@ -226,9 +226,17 @@ async function ended(mine) {
   following = null;
   if (now.offset < end()) return toEnd(); // A file that was begun anew.
   delete box.dataset.active;
+  header();
   $("follow")?.remove();
   $("said").textContent = box.dataset.follow === "run" ? "This run has ended" : "The task has ended";
   show();
+}
+
+// What is above the window tells how the run ended.
+async function header() {
+  const page = await fetch(location.pathname).then((answer) => answer.text()).catch(() => "");
+  const fresh = new DOMParser().parseFromString(page, "text/html").querySelector(".log-head");
+  if (fresh) Idiomorph.morph(document.querySelector(".log-head"), fresh);
 }
 
 // --- Finding

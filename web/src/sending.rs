@@ -40,6 +40,9 @@ pub(crate) struct Range {
     pub(crate) follow: Follow,
     #[serde(default)]
     pub(crate) download: Switch,
+    /// A header asked for it.
+    #[serde(skip)]
+    pub(crate) part: bool,
 }
 
 /// Whether to wait for more at the end, and how long.
@@ -68,6 +71,13 @@ pub(crate) enum Switch {
 impl Range {
     pub(crate) fn length(&self) -> u64 {
         self.length.unwrap_or(u64::MAX)
+    }
+
+    /// Whether the answer is as long as it can be told to be. What is written from then on is not
+    /// part of it.
+    fn is_measured(&self) -> bool {
+        let is_kept = self.download == Switch::On || self.part;
+        is_kept && self.follow == Follow::No
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -119,8 +129,7 @@ pub(crate) fn send(
     if range.follow != Follow::No {
         // A compressor would wait for more.
         response.insert_header(ContentEncoding::Identity);
-    } else if range.download == Switch::On {
-        // What is written from now on is not part of it, so that its length can be told.
+    } else if range.is_measured() {
         left = left.min(first.size - first.offset);
         response.insert_header(ContentEncoding::Identity).no_chunking(left);
     }

@@ -150,6 +150,7 @@ async fn a_file_can_be_had_whole_in_part_and_as_it_grows() {
     let part = get_with(&site, &format!("{path}/big.txt"), "range: bytes=2999990-").await;
     assert_eq!((part.status, &part.body[..]), (206, &big[2_999_990..]));
     assert_eq!(part.header("content-range"), Some("bytes 2999990-2999999/3000000"));
+    assert_eq!(part.header("content-length"), Some("10"));
     let beyond = get_with(&site, &format!("{path}/big.txt"), "range: bytes=3000000-").await;
     assert_eq!((beyond.status, beyond.header("content-type")), (416, Some(PROBLEM)));
     assert_eq!(site.get(&format!("{path}/big.txt?offset=-3&length=2")).await.body, [189, 190]);
