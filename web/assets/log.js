@@ -33,7 +33,9 @@ function scrollTo(top) {
 
 function show() {
   size = Math.max(size, end());
-  $("place").textContent = size === 0 ? "empty so far" : `${bytes(begin())} – ${bytes(end())} of ${bytes(size)}`;
+  const shown = end() - begin();
+  $("place").textContent =
+    size === 0 ? "empty so far" : shown === size ? `all of ${bytes(size)}` : `${bytes(shown)} at ${bytes(begin())} of ${bytes(size)}`;
   $("follow")?.setAttribute("aria-pressed", String(following !== null));
   const at = $("at");
   at.max = Math.max(1, size - first);
