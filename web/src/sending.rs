@@ -133,8 +133,15 @@ pub(crate) fn send(
         left = left.min(first.size - first.offset);
         response.insert_header(ContentEncoding::Identity).no_chunking(left);
     }
-    let sending =
-        Sending { site, source, left, follow: range.follow, next: Some(first), lull: LULL };
+    let sending = Sending {
+        site,
+        source,
+        at: first.offset,
+        left,
+        follow: range.follow,
+        next: Some(first),
+        lull: LULL,
+    };
     response.streaming(stream::unfold(Some(sending), |sending| async {
         let mut sending = sending?;
         match sending.next().await {
@@ -149,6 +156,8 @@ pub(crate) fn send(
 struct Sending {
     site: Data<Site>,
     source: Source,
+    /// Up to where it was passed on.
+    at: u64,
     /// How many bytes are still wanted.
     left: u64,
     follow: Follow,
@@ -167,6 +176,12 @@ impl Sending {
             let Some(more) = self.more(piece.end()).await else { return Ok(None) };
             piece = more;
         }
+        // A program that reads a log as it grows can do without what it was too slow for. Whoever
+        // counts bytes has to be told.
+        if piece.offset > self.at && self.follow != Follow::Task {
+            return Err(Problem::new(StatusCode::GONE, "what came next has been rotated away"));
+        }
+        self.at = piece.end();
         self.lull = LULL;
         piece.data.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= piece.data.len() as u64;

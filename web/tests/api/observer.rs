@@ -193,6 +193,33 @@ async fn who_shows_one_run_hears_of_its_end() {
 }
 
 #[actix_rt::test]
+async fn bytes_that_were_rotated_away_are_not_passed_over_in_silence() {
+    let (site, host, id) = running().await;
+    let log = vec![b'x'; 2_500_000];
+    {
+        let mut known = host.known.lock().unwrap();
+        known.logs.insert(("main".into(), 0, "stdout"), log);
+        known.rotated_away = 500_000;
+    }
+    let path = format!("/api/v1/tasks/{id}/logs/main/0/stdout");
+    let rest = site.get(&path).await;
+    assert_eq!(rest.header("airglow-log-offset"), Some("500000"));
+    assert_eq!(rest.body.len(), 2_000_000);
+
+    let mut following = Stream::open(&site, &format!("{path}?follow=run&offset=2499999"), "").await;
+    following.until(b"x").await;
+    {
+        let mut known = host.known.lock().unwrap();
+        known.logs.insert(("main".into(), 0, "stdout"), vec![1; 2_500_020]);
+        known.rotated_away = 2_500_010;
+    }
+    while following.more().await {}
+    let is_whole = following.read.ends_with(b"0\r\n\r\n");
+    assert!(!is_whole && !following.read.contains(&1), "it went on after a gap");
+    site.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_long_text_can_be_read_anywhere_without_a_script() {
     let (site, host, id) = running().await;
     let lines: String = (0..100_000).map(|it| format!("line {it:06}\n")).collect();
