@@ -33,7 +33,9 @@ function scrollTo(top) {
 
 function show() {
   size = Math.max(size, end());
-  $("place").textContent = size === 0 ? "empty so far" : `${bytes(begin())} – ${bytes(end())} of ${bytes(size)}`;
+  const shown = end() - begin();
+  $("place").textContent =
+    size === 0 ? "empty so far" : shown === size ? `all of ${bytes(size)}` : `${bytes(shown)} at ${bytes(begin())} of ${bytes(size)}`;
   $("follow")?.setAttribute("aria-pressed", String(following !== null));
   const at = $("at");
   at.max = Math.max(1, size - first);
@@ -226,9 +228,17 @@ async function ended(mine) {
   following = null;
   if (now.offset < end()) return toEnd(); // A file that was begun anew.
   delete box.dataset.active;
+  header();
   $("follow")?.remove();
   $("said").textContent = box.dataset.follow === "run" ? "This run has ended" : "The task has ended";
   show();
+}
+
+// What is above the window tells how the run ended.
+async function header() {
+  const page = await fetch(location.pathname).then((answer) => answer.text()).catch(() => "");
+  const fresh = new DOMParser().parseFromString(page, "text/html").querySelector(".log-head");
+  if (fresh) Idiomorph.morph(document.querySelector(".log-head"), fresh);
 }
 
 // --- Finding

@@ -86,7 +86,7 @@ async fn whole_or_part(
     {
         let (offset, length) = part?;
         let size = first.size;
-        range.length = Some(length);
+        (range.length, range.part) = (Some(length), true);
         first = place.piece(&site, i64::try_from(offset).unwrap_or(i64::MAX), length).await?;
         let part = format!("bytes {offset}-{}/{size}", offset + length - 1);
         response.status(StatusCode::PARTIAL_CONTENT);

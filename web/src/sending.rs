@@ -40,6 +40,9 @@ pub(crate) struct Range {
     pub(crate) follow: Follow,
     #[serde(default)]
     pub(crate) download: Switch,
+    /// A header asked for it.
+    #[serde(skip)]
+    pub(crate) part: bool,
 }
 
 /// Whether to wait for more at the end, and how long.
@@ -68,6 +71,13 @@ pub(crate) enum Switch {
 impl Range {
     pub(crate) fn length(&self) -> u64 {
         self.length.unwrap_or(u64::MAX)
+    }
+
+    /// Whether the answer is as long as it can be told to be. What is written from then on is not
+    /// part of it.
+    fn is_measured(&self) -> bool {
+        let is_kept = self.download == Switch::On || self.part;
+        is_kept && self.follow == Follow::No
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -119,13 +129,19 @@ pub(crate) fn send(
     if range.follow != Follow::No {
         // A compressor would wait for more.
         response.insert_header(ContentEncoding::Identity);
-    } else if range.download == Switch::On {
-        // What is written from now on is not part of it, so that its length can be told.
+    } else if range.is_measured() {
         left = left.min(first.size - first.offset);
         response.insert_header(ContentEncoding::Identity).no_chunking(left);
     }
-    let sending =
-        Sending { site, source, left, follow: range.follow, next: Some(first), lull: LULL };
+    let sending = Sending {
+        site,
+        source,
+        at: first.offset,
+        left,
+        follow: range.follow,
+        next: Some(first),
+        lull: LULL,
+    };
     response.streaming(stream::unfold(Some(sending), |sending| async {
         let mut sending = sending?;
         match sending.next().await {
@@ -140,6 +156,8 @@ pub(crate) fn send(
 struct Sending {
     site: Data<Site>,
     source: Source,
+    /// Up to where it was passed on.
+    at: u64,
     /// How many bytes are still wanted.
     left: u64,
     follow: Follow,
@@ -158,6 +176,12 @@ impl Sending {
             let Some(more) = self.more(piece.end()).await else { return Ok(None) };
             piece = more;
         }
+        // A program that reads a log as it grows can do without what it was too slow for. Whoever
+        // counts bytes has to be told.
+        if piece.offset > self.at && self.follow != Follow::Task {
+            return Err(Problem::new(StatusCode::GONE, "what came next has been rotated away"));
+        }
+        self.at = piece.end();
         self.lull = LULL;
         piece.data.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= piece.data.len() as u64;

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 mod group;
 mod layout;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod v1;
 mod v2;
 

@@ -1,6 +1,7 @@
 //! A window on something long, a log or a file. The page comes with one piece of it and links to the
 //! others; the script goes on from there.
 
+use super::format;
 use crate::pieces::Piece;
 
 /// How much a page comes with.
@@ -38,6 +39,18 @@ impl Viewer {
         self.offset.saturating_sub(SHOWN)
     }
 
+    /// `64 kB at 512 MB of 1.0 GB`. The script says the same, in the same words.
+    pub(super) fn place(&self) -> String {
+        match (self.size, self.end - self.offset) {
+            (0, _) => "empty so far".into(),
+            (size, shown) if shown == size => format!("all of {}", format::bytes(&size)),
+            (size, shown) => {
+                let [shown, at, size] = [shown, self.offset, size].map(|it| format::bytes(&it));
+                format!("{shown} at {at} of {size}")
+            }
+        }
+    }
+
     pub(super) fn has_later(&self) -> bool {
         self.end < self.size
     }
@@ -47,4 +60,22 @@ impl Viewer {
 fn whole_line(data: &[u8]) -> usize {
     let soon = &data[..data.len() / 2];
     soon.iter().position(|it| *it == b'\n').map_or(0, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_begins_with_a_whole_line_and_says_where_that_is() {
+        let data = "half a line\nwhole\nwhole too\n".as_bytes();
+        let piece = Piece { offset: 1000, size: 1028, data: data.into() };
+        let mut it = Viewer::default();
+        it.fill(&piece, true);
+        assert_eq!((it.offset, it.text.as_str()), (1012, "whole\nwhole too\n"));
+        assert_eq!(it.place(), "16 B at 1012 B of 1.0 kB");
+        it.fill(&piece, false);
+        assert_eq!((it.offset, it.end, it.has_later()), (1000, 1028, false));
+        assert_eq!(whole_line(b"one very long line without an end"), 0);
+    }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Known {
     /// By process, run and stream, whichever task it is.
     pub(crate) logs: BTreeMap<(String, u32, &'static str), Vec<u8>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// So many bytes of every log are not kept any more.
+    pub(crate) rotated_away: usize,
     pub(crate) views: BTreeMap<TaskId, TaskView>,
     /// What it was asked stays without an answer.
     pub(crate) is_silent: bool,
@@ -155,7 +157,7 @@ impl Known {
                     Some(log) => {
                         let size = log.len();
                         let at = match usize::try_from(offset) {
-                            Ok(at) => at.min(size),
+                            Ok(at) => at.max(self.rotated_away).min(size),
                             Err(_) => size.saturating_sub(usize::try_from(-offset).unwrap()),
                         };
                         piece(log, at, length)

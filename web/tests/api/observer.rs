@@ -150,6 +150,7 @@ async fn a_file_can_be_had_whole_in_part_and_as_it_grows() {
     let part = get_with(&site, &format!("{path}/big.txt"), "range: bytes=2999990-").await;
     assert_eq!((part.status, &part.body[..]), (206, &big[2_999_990..]));
     assert_eq!(part.header("content-range"), Some("bytes 2999990-2999999/3000000"));
+    assert_eq!(part.header("content-length"), Some("10"));
     let beyond = get_with(&site, &format!("{path}/big.txt"), "range: bytes=3000000-").await;
     assert_eq!((beyond.status, beyond.header("content-type")), (416, Some(PROBLEM)));
     assert_eq!(site.get(&format!("{path}/big.txt?offset=-3&length=2")).await.body, [189, 190]);
@@ -188,6 +189,33 @@ async fn who_shows_one_run_hears_of_its_end() {
     assert!(name.contains("main.0.stdout") && file.header("content-length") == Some("6"), "{name}");
     let page = site.get(&format!("/task/{id}/logs/main/0/stdout")).await.text();
     assert!(page.contains("Run 1 →") && !page.contains("data-active"), "{page}");
+    site.stop().await;
+}
+
+#[actix_rt::test]
+async fn bytes_that_were_rotated_away_are_not_passed_over_in_silence() {
+    let (site, host, id) = running().await;
+    let log = vec![b'x'; 2_500_000];
+    {
+        let mut known = host.known.lock().unwrap();
+        known.logs.insert(("main".into(), 0, "stdout"), log);
+        known.rotated_away = 500_000;
+    }
+    let path = format!("/api/v1/tasks/{id}/logs/main/0/stdout");
+    let rest = site.get(&path).await;
+    assert_eq!(rest.header("airglow-log-offset"), Some("500000"));
+    assert_eq!(rest.body.len(), 2_000_000);
+
+    let mut following = Stream::open(&site, &format!("{path}?follow=run&offset=2499999"), "").await;
+    following.until(b"x").await;
+    {
+        let mut known = host.known.lock().unwrap();
+        known.logs.insert(("main".into(), 0, "stdout"), vec![1; 2_500_020]);
+        known.rotated_away = 2_500_010;
+    }
+    while following.more().await {}
+    let is_whole = following.read.ends_with(b"0\r\n\r\n");
+    assert!(!is_whole && !following.read.contains(&1), "it went on after a gap");
     site.stop().await;
 }
 

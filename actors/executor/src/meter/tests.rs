@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::{cgroups::Cgroups, workers::Workers};
+use crate::{
+    cgroups::{Cgroups, tests::processor_time},
+    workers::Workers,
+};
 
 const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 << 20, pids_max: 50 };
 
@@ -203,18 +206,56 @@ async fn cost_of_a_thousand_idle_tasks() {
         subjects.push(sample::Subject { id, group, roots });
         families.push(family);
     }
-    for what in ["first", "second"] {
-        let sample = sample::sample(&subjects);
-        eprintln!("{what} scan: {:?} for {} tasks", sample.took, sample.tasks.len());
-    }
+    let timed = |what: &str, subjects: &[sample::Subject]| {
+        let began = processor_time();
+        let tasks = sample::sample(subjects).tasks.len();
+        eprintln!("{what}: {:?} for {tasks} tasks", processor_time() - began);
+    };
+    timed("the first scan", &subjects);
+    timed("the second scan", &subjects);
     let bare = |it: sample::Subject| sample::Subject { group: None, ..it };
     let groups: Vec<_> = subjects.iter().filter_map(|it| it.group.clone()).collect();
     let subjects: Vec<_> = subjects.into_iter().map(bare).collect();
-    eprintln!("without control groups: {:?}", sample::sample(&subjects).took);
+    timed("a scan without control groups", &subjects);
     drop(families);
     for group in groups {
         group.kill();
         group.remove().unwrap();
     }
     drop(cgroups);
+}
+
+/// `cargo test --release -- --ignored --nocapture cost_of_walking`
+#[test]
+#[ignore = "it measures"]
+fn cost_of_walking_and_of_telling() {
+    let data = tempfile::tempdir().unwrap();
+    let usages = Usages::default();
+    let mut strolls = stroll::Strolls::default();
+    for number in 0..=1000 {
+        let (id, sandbox) = (TaskId(format!("t{number}")), data.path().join(number.to_string()));
+        fs::create_dir_all(sandbox.join(".logs/web/0")).unwrap();
+        let files = if number == 1000 { 100_000 } else { 5 };
+        (0..files).for_each(|it| fs::write(sandbox.join(it.to_string()), "x").unwrap());
+        let task = JobKey::new("www", "prod", "hello").task(number);
+        let processes = BTreeMap::from([("web".to_owned(), ProcessUsage::default())]);
+        let usage = Some(TaskUsage::default());
+        let measured = Measured { task, limits: LIMITS, disk_reserved: 1, usage, processes };
+        usages.lock().insert(id.clone(), measured);
+        strolls.push(stroll::Stroll { id, sandbox, enough: u64::MAX, walk: None });
+    }
+    let began = processor_time();
+    let (mut turns, mut small) = (0, None);
+    while !strolls.is_empty() {
+        let turn = strolls.take_turn();
+        (strolls, turns) = (turn.left, turns + 1);
+        let is_large_left = turn.ended.iter().any(|it| it.0.0 == "t999");
+        small = small.or(is_large_left.then(|| processor_time() - began));
+    }
+    let all = processor_time() - began;
+    eprintln!("1000 small sandboxes: {small:?}; with one of 100,000 files: {all:?}, {turns} turns");
+    let metrics = Metrics::new(usages, data.path());
+    let began = processor_time();
+    let length = metrics.text().len();
+    eprintln!("telling of 1000 tasks: {:?} for {length} bytes", processor_time() - began);
 }
