@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// `initial` seconds of grace, a check every 10.
@@ -146,4 +148,36 @@ fn the_largest_numbers_are_just_large() {
 fn successes_and_failures_in_a_row_are_counted() {
     let health = "SSFS".chars().fold(new(0, 3, 9), |it, check| it.checked(check == 'S', ""));
     assert_eq!((health.consecutive_successes(), health.consecutive_failures()), (1, 0));
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_checks_say(
+        (initial, failures, successes) in (0..60_u64, 0..5_u32, 0..5_u32),
+        checks in prop::collection::vec(any::<bool>(), 1..60),
+    ) {
+        let mut health = new(initial, failures, successes);
+        let patience = initial.div_ceil(10) + u64::from(failures + successes) + 1;
+        for (number, is_success) in (1..).zip(checks) {
+            let next = health.checked(is_success, "reason");
+            prop_assert!(next.consecutive_successes == 0 || next.consecutive_failures == 0);
+            match (&health.verdict, &next.verdict) {
+                (Verdict::Unhealthy { .. }, after) => prop_assert_eq!(&health.verdict, after),
+                (Verdict::Healthy, after) => prop_assert_ne!(after, &Verdict::Starting),
+                (Verdict::Starting, Verdict::Healthy) => prop_assert!(is_success),
+                (Verdict::Starting, Verdict::Starting) => prop_assert!(number < patience),
+                (Verdict::Starting, Verdict::Unhealthy { .. }) => {}
+            }
+            health = next;
+        }
+    }
+
+    #[test]
+    fn who_always_succeeds_is_healthy_as_soon_as_was_asked(
+        (initial, failures, successes) in (0..60_u64, 0..5_u32, 0..5_u32),
+    ) {
+        let needed = successes.max(1) as usize;
+        let told = story(new(initial, failures, successes), &"S".repeat(needed));
+        prop_assert_eq!(told, "starting, ".repeat(needed - 1) + "healthy");
+    }
 }
