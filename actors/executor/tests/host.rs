@@ -13,12 +13,20 @@ use libtest_mimic::{Arguments, Trial};
 mod adoption;
 #[path = "host/agent.rs"]
 mod agent;
+#[path = "host/alone.rs"]
+mod alone;
 #[path = "host/bench.rs"]
 mod bench;
 #[path = "host/endings.rs"]
 mod endings;
+#[path = "host/health.rs"]
+mod health;
+#[path = "host/orders.rs"]
+mod orders;
 #[path = "host/processes.rs"]
 mod processes;
+#[path = "host/roles.rs"]
+mod roles;
 #[path = "host/uplink.rs"]
 mod uplink;
 
@@ -29,7 +37,15 @@ fn main() -> ExitCode {
         Some(airglow_executor::ZYGOTE) => airglow_executor::zygote(),
         Some(agent::AGENT) => agent::main(arguments.skip(1)),
         _ => {
-            let tests = [processes::tests(), endings::tests(), adoption::tests(), uplink::tests()];
+            let tests = [
+                processes::tests(),
+                endings::tests(),
+                adoption::tests(),
+                health::tests(),
+                roles::tests(),
+                uplink::tests(),
+                alone::tests(),
+            ];
             libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect())
                 .exit_code()
         }

@@ -11,6 +11,7 @@ use nix::{
 use serde_json::json;
 
 use crate::{
+    agent::{BARE, ISOLATED},
     bench::{Bench, is_alive, outline},
     trials,
 };
@@ -65,38 +66,42 @@ fn what_ends_while_the_agent_is_away_is_known_when_it_is_back() {
 }
 
 fn a_run_whose_shepherd_died_with_the_agent_is_lost() {
-    let mut bench = Bench::new();
-    let cmdline = "[ -e again ] && exit 0; touch again; echo up > up; sleep 1000";
-    let process = json!({ "name": "p", "cmdline": cmdline, "min_duration": 0 });
-    bench.launch("t", json!({ "processes": [process] }));
-    bench.written("t", "up");
-    let pid = bench.pid("t", "p");
-    bench.kill_agent();
-    kill(Pid::from_raw(bench.shepherd("t")), SIGKILL).unwrap();
-    bench.start_agent();
-    assert_eq!(bench.ends("t"), RunState::Finished);
-    assert_eq!(outline(&bench.processes("t")), "p L S");
-    assert!(!is_alive(pid));
+    for mode in [ISOLATED, BARE] {
+        let mut bench = Bench::in_mode(mode);
+        let cmdline = "[ -e again ] && exit 0; touch again; echo up > up; sleep 1000";
+        let process = json!({ "name": "p", "cmdline": cmdline, "min_duration": 0 });
+        bench.launch("t", json!({ "processes": [process] }));
+        bench.written("t", "up");
+        let pid = bench.pid("t", "p");
+        bench.kill_agent();
+        kill(Pid::from_raw(bench.shepherd("t")), SIGKILL).unwrap();
+        bench.start_agent();
+        assert_eq!(bench.ends("t"), RunState::Finished);
+        assert_eq!(outline(&bench.processes("t")), "p L S");
+        assert!(!is_alive(pid));
+    }
 }
 
 fn what_a_dead_shepherd_left_ends_before_its_run_does() {
-    let mut bench = Bench::new();
-    // It leaves the group of its process, but not the session of its shepherd.
-    let cmdline = "set -m; sleep 1000 & echo $! > left; sleep 0.1";
-    let main = "until [ -e go ]; do sleep 0.01; done";
-    bench.launch(
-        "t",
-        json!({ "processes": [
+    for mode in [ISOLATED, BARE] {
+        let mut bench = Bench::in_mode(mode);
+        // It leaves the group of its process, but not the session of its shepherd.
+        let cmdline = "set -m; sleep 1000 & echo $! > left; sleep 0.1";
+        let main = "until [ -e go ]; do sleep 0.01; done";
+        bench.launch(
+            "t",
+            json!({ "processes": [
             { "name": "p", "cmdline": cmdline },
             { "name": "main", "cmdline": main },
         ] }),
-    );
-    bench.written("t", "left");
-    bench.process("t", "p", |it| it.state.is_terminal());
-    kill(Pid::from_raw(bench.shepherd("t")), SIGKILL).unwrap();
-    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
-    assert_eq!(bench.ends("t"), RunState::Finished, "{:?}", bench.processes("t"));
-    assert_eq!(bench.living("t"), 0);
+        );
+        bench.written("t", "left");
+        bench.process("t", "p", |it| it.state.is_terminal());
+        kill(Pid::from_raw(bench.shepherd("t")), SIGKILL).unwrap();
+        std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+        assert_eq!(bench.ends("t"), RunState::Finished, "{:?}", bench.processes("t"));
+        assert_eq!(bench.living("t"), 0);
+    }
 }
 
 fn a_run_that_cannot_be_read_back_is_ended_and_lost() {

@@ -16,21 +16,23 @@ use airglow_kit::{
     link::{Listener, Receiver, Sender},
 };
 use airglow_model::{
-    config::{Kind, Ports, TaskConfig},
-    ids::{Attempt, JobKey, TaskId},
+    ids::TaskId,
     wire::{
-        Answer, Bytes, Inventoried, Launch, ProcessState, ProcessView, Question, RunState, RunView,
-        Status, Stream, ToExecutor, ToScheduler,
+        Answer, Bytes, Inventoried, ProcessState, ProcessView, Question, RunState, RunView, Status,
+        Stream, TaskView, ToExecutor, ToScheduler,
     },
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::agent;
+use crate::{
+    agent,
+    orders::{order, order_of},
+};
 
 pub(crate) struct Bench {
     runtime: Runtime,
@@ -169,6 +171,13 @@ impl Bench {
         self.say(&ToExecutor::Launch(Box::new(order(id, 0, 1, task))));
     }
 
+    /// With what its job says beyond its task, and with ports.
+    pub(crate) fn launch_job(&self, id: &str, job: Value, ports: &[(&str, u16)]) {
+        let mut launch = order_of(id, job);
+        launch.ports = ports.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
+        self.say(&ToExecutor::Launch(Box::new(launch)));
+    }
+
     pub(crate) fn kill(&self, id: &str) {
         let (task_id, reason) = (TaskId(id.into()), "for a test".to_owned());
         self.say(&ToExecutor::Kill { task_id, reason });
@@ -212,9 +221,13 @@ impl Bench {
     }
 
     pub(crate) fn processes(&mut self, id: &str) -> Vec<ProcessView> {
+        self.view(id).processes
+    }
+
+    pub(crate) fn view(&mut self, id: &str) -> TaskView {
         let answer = self.ask(Question::Task { task_id: TaskId(id.into()) });
         let Answer::Task(view) = answer else { panic!("{answer:?}") };
-        view.processes
+        *view
     }
 
     /// Once it is like that.
@@ -350,31 +363,6 @@ fn spawn_agent(data: &Path, listener: &Listener, mode: &str) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-pub(crate) fn order(id: &str, instance: u32, attempt: u32, task: Value) -> Launch {
-    let job = JobKey::new("r", "devel", "n");
-    let mut task = task;
-    task["name"] = json!("t");
-    task["resources"] = json!({ "cpu": 1, "ram": 64 << 20, "disk": 1 << 30 });
-    let spec = json!({ "cluster": "c", "role": "r", "name": "n", "task": task });
-    Launch {
-        task: job.task(instance),
-        attempt: Attempt(attempt),
-        task_id: TaskId(id.into()),
-        config: Arc::new(TaskConfig {
-            job,
-            kind: Kind::Adhoc,
-            resources: Default::default(),
-            ports: Default::default(),
-            constraints: vec![],
-            tier: "preferred".into(),
-            priority: 0,
-            max_task_failures: 1,
-            spec: serde_json::from_value(spec).unwrap(),
-        }),
-        ports: Ports::from([("named_port".into(), 8123)]),
-    }
 }
 
 /// How each run ended, by process: `a S, b F F`.
