@@ -93,11 +93,10 @@ impl Flock {
             Some(why) => Err(why.to_owned()),
             None => self.try_start(start),
         };
-        Some(started.unwrap_or_else(|why| Record::Ended {
-            id: start.run.clone(),
-            at: now(),
-            exit: Exit::Unstarted(why),
-            leftover: self.has_strays(),
+        Some(started.unwrap_or_else(|why| {
+            self.is_leftover |= self.has_strays();
+            let (id, exit) = (start.run.clone(), Exit::Unstarted(why));
+            Record::Ended { id, at: now(), exit, leftover: self.is_leftover }
         }))
     }
 
@@ -152,7 +151,8 @@ impl Flock {
     }
 
     pub(super) fn kill_run(&self, id: &RunId) {
-        if let Some(run) = self.runs.iter().find(|it| it.id == *id) {
+        let is_it = |it: &&Run| it.id == *id && matches!(it.stage, Stage::Running);
+        if let Some(run) = self.runs.iter().find(is_it) {
             killpg(run.main, Signal::SIGKILL).ok();
         }
     }
@@ -250,7 +250,10 @@ impl Flock {
 
     fn run_of(&self, child: Pid) -> Option<&Run> {
         let group = getpgid(Some(child)).ok();
-        self.runs.iter().find(|it| it.main == child || Some(it.main) == group)
+        let is_its = |it: &&Run| it.main == child || Some(it.main) == group;
+        // When all of them are gone the number may be others'.
+        let is_there = |it: &&Run| !matches!(it.stage, Stage::Ended { .. });
+        self.runs.iter().filter(is_there).find(is_its)
     }
 }
 
