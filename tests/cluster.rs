@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -64,11 +65,22 @@ impl Cluster {
     /// Nothing runs yet.
     pub(crate) fn prepared() -> Self {
         let (api, mesh) = (free_port(), free_port());
-        Self { root: TempDir::new().unwrap(), api, mesh, nodes: Vec::new() }
+        let root = TempDir::new().unwrap();
+        // Tasks are other users', and their sandboxes are in there.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { root, api, mesh, nodes: Vec::new() }
     }
 
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
+    }
+
+    /// A file that every task may write to, whoever it is.
+    pub(crate) fn witness(&self) -> PathBuf {
+        let path = self.root().join("witness");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        path
     }
 
     pub(crate) fn uri(&self) -> String {
@@ -157,6 +169,13 @@ impl Cluster {
         let mut child = self.nodes[node].child.take().expect("it is running");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// From wherever, since it was started.
+    pub(crate) fn bytes_read(&self, name: &str) -> u64 {
+        let child = self.nodes[self.node(name)].child.as_ref().expect("it is running");
+        let io = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
+        io.lines().find_map(|it| it.strip_prefix("rchar: ")).unwrap().parse().unwrap()
     }
 
     fn node(&self, name: &str) -> usize {

@@ -63,7 +63,7 @@ fn pids_shown(cluster: &Cluster) -> Option<BTreeMap<u32, i32>> {
 #[track_caller]
 fn survives(disaster: impl FnOnce(&mut Cluster)) {
     let mut cluster = Cluster::with_agents(&["worker"]);
-    let witness = cluster.root().join("witness");
+    let witness = cluster.witness();
     let (status, answer) = cluster.post("/jobs", &jobs_of(&[steady(&witness)]));
     assert_eq!(status, 201, "{answer}");
     cluster.reaches(JOB, "RUNNING", INSTANCES.into());
@@ -152,7 +152,7 @@ fn nobody_notices_that_both_were_killed_again_and_again() {
 #[test]
 fn instances_that_are_being_started_are_started_once_whoever_is_killed() {
     let mut cluster = Cluster::with_agents(&["worker"]);
-    let witness = cluster.root().join("witness");
+    let witness = cluster.witness();
     let (status, _) = cluster.post("/jobs", &jobs_of(&[steady(&witness)]));
     assert_eq!(status, 201);
     // In the middle of it: some have started, and some have not.

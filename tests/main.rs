@@ -16,11 +16,15 @@ mod bad_input;
 mod examples;
 /// Schedulers and agents are killed, and nothing is lost.
 mod failover;
+/// Jobs that are looked at, and asked to leave.
+mod health;
 /// The verbs of the command line, and their exit codes.
 mod jobs;
 /// The pages, in a real browser.
 mod pages;
 /// Why instances are pending.
 mod pending;
+/// What is left of tasks: files and logs.
+mod sandboxes;
 /// Many instances.
 mod scale;

@@ -1,24 +1,31 @@
 //! Configurations that are data: JSON, and YAML of the same shape.
 //!
-//! `{"jobs": […]}`, or one job. Templates work as in Python files. Names must be right: a field
-//! that a job does not have is a mistake.
+//! `{"jobs": […]}`, or one job, or one task for those who run it by itself. Templates work as in
+//! Python files. Names must be right: a field that a job does not have is a mistake.
 
 use std::{rc::Rc, sync::Arc};
 
+use airglow_model::schema;
 use serde_json::Value as Json;
 
 use super::{
     Format,
     errors::{Mistake, Origin},
-    value::{Language, Struct, Value},
+    value::{Language, Schema, Struct, Value},
 };
 
 mod lines;
+mod yaml_lines;
 
-/// A job in a file, or what is wrong with it, pointers being relative to `pointer`.
+/// A job or a task in a file, or what is wrong with it, pointers being relative to `pointer`.
 pub(super) struct Entry {
     pub(super) pointer: String,
-    pub(super) job: Result<Rc<Struct>, Vec<Mistake>>,
+    pub(super) found: Result<Found, Vec<Mistake>>,
+}
+
+pub(super) enum Found {
+    Job(Rc<Struct>),
+    Task(Rc<Struct>),
 }
 
 pub(super) fn read(text: &str, format: Format, file: &Arc<str>, language: &Language) -> Vec<Entry> {
@@ -26,40 +33,62 @@ pub(super) fn read(text: &str, format: Format, file: &Arc<str>, language: &Langu
         Ok(json) => json,
         Err((message, line)) => {
             let mistake = Mistake::new(message).at(Some(Origin { file: file.clone(), line }));
-            return vec![Entry { pointer: String::new(), job: Err(vec![mistake]) }];
+            return vec![Entry { pointer: String::new(), found: Err(vec![mistake]) }];
         }
     };
-    match json.get("jobs") {
-        Some(Json::Array(jobs)) => {
-            let entry =
-                |(n, job)| Entry { pointer: format!("/jobs/{n}"), job: build(job, language) };
-            jobs.iter().enumerate().map(entry).collect()
-        }
-        _ => vec![Entry { pointer: String::new(), job: build(&json, language) }],
+    let Some(Json::Array(jobs)) = json.get("jobs") else {
+        return vec![Entry { pointer: String::new(), found: job_or_task(&json, language) }];
+    };
+    let entry = |(n, job)| {
+        let job = build(job, &language.job()).map(Found::Job);
+        Entry { pointer: format!("/jobs/{n}"), found: job }
+    };
+    let strange = beside_jobs(&json).into_iter();
+    let strange = strange.map(|it| Entry { pointer: String::new(), found: Err(vec![it]) });
+    jobs.iter().enumerate().map(entry).chain(strange).collect()
+}
+
+/// A job has a task, and a task has processes.
+fn job_or_task(json: &Json, language: &Language) -> Result<Found, Vec<Mistake>> {
+    if json.get("processes").is_some() && json.get("task").is_none() {
+        build(json, &language.task()).map(Found::Task)
+    } else {
+        build(json, &language.job()).map(Found::Job)
     }
+}
+
+/// What somebody wrote that nobody would read.
+fn beside_jobs(file: &Json) -> Vec<Mistake> {
+    let fields = file.as_object().into_iter().flat_map(|it| it.keys());
+    let strange = fields.filter(|it| *it != "jobs").map(|name| Mistake {
+        message: schema::unknown_attribute("a file of jobs", name, ["jobs"]),
+        pointer: format!("/{name}"),
+        ..Mistake::default()
+    });
+    strange.collect()
 }
 
 /// The line where a pointer leads to, as far as that is known, or 0.
 pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> usize {
     match format {
         Format::Auto | Format::Json => lines::line_of(text, pointer),
-        Format::Yaml => 0,
+        Format::Yaml => yaml_lines::line_of(text, pointer),
     }
 }
 
-fn build(job: &Json, language: &Language) -> Result<Rc<Struct>, Vec<Mistake>> {
-    let Json::Object(fields) = job else {
-        return Err(vec![Mistake::new(format!("Cannot coerce '{job}' to Job"))]);
+fn build(json: &Json, schema: &Rc<Schema>) -> Result<Rc<Struct>, Vec<Mistake>> {
+    let Json::Object(fields) = json else {
+        return Err(vec![Mistake::new(format!("Cannot coerce '{json}' to {}", schema.name))]);
     };
     let given = fields.iter().map(|(name, it)| (name.clone(), Value::from_json(it)));
     let mut wrong = Vec::new();
-    let job = Struct::new(&language.job(), given.collect(), None, &mut wrong);
+    let built = Struct::new(schema, given.collect(), None, &mut wrong);
     let located = |it: super::value::Mistake| Mistake {
         message: it.detail,
         pointer: format!("/{}", it.field),
         ..Mistake::default()
     };
-    if wrong.is_empty() { Ok(job) } else { Err(wrong.into_iter().map(located).collect()) }
+    if wrong.is_empty() { Ok(built) } else { Err(wrong.into_iter().map(located).collect()) }
 }
 
 /// The text as JSON, or what is wrong with it and in which line.

@@ -19,6 +19,7 @@ mod job;
 mod pick;
 mod python;
 mod scope;
+mod task;
 mod value;
 mod warnings;
 
@@ -37,11 +38,14 @@ pub(crate) struct Options {
     pub(crate) format: Format,
     /// How long a file may run.
     pub(crate) time_limit: Duration,
+    /// Whose exported tasks are; those of whoever runs this, if nothing is said.
+    pub(crate) user: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { binds: Vec::new(), format: Format::Auto, time_limit: Duration::from_secs(30) }
+        let time_limit = Duration::from_secs(30);
+        Self { binds: Vec::new(), format: Format::Auto, time_limit, user: None }
     }
 }
 
@@ -59,9 +63,11 @@ pub(crate) enum Format {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) jobs: Vec<JobSpec>,
+    /// Tasks that can be run by themselves, each as a job that is nobody's.
+    pub(crate) tasks: Vec<JobSpec>,
     /// What works and should be changed all the same, a sentence each.
     pub(crate) warnings: Vec<String>,
-    /// Beside `jobs`.
+    /// Beside `jobs`, and `tasks` after them.
     places: Vec<Places>,
     sources: Sources,
 }
@@ -94,18 +100,22 @@ fn load_in(
         Format::Auto => python::evaluate(path, &text, options, environment),
         Format::Json | Format::Yaml => read_data(path, &text, format, options),
     };
-    let Outcome { jobs, mistakes, warnings, sources } = outcome;
+    let Outcome { jobs, tasks, mistakes, warnings, sources } = outcome;
     if !mistakes.is_empty() {
         return Err(ConfigError::located(mistakes, &sources));
     }
-    let (jobs, places) = jobs.into_iter().map(|Job { spec, places }| (spec, places)).unzip();
-    Ok(Loaded { jobs, warnings, places, sources })
+    let split = |Job { spec, places }| (spec, places);
+    let (jobs, mut places): (Vec<_>, Vec<_>) = jobs.into_iter().map(split).unzip();
+    let (tasks, places_of_tasks): (Vec<_>, Vec<_>) = tasks.into_iter().map(split).unzip();
+    places.extend(places_of_tasks);
+    Ok(Loaded { jobs, tasks, warnings, places, sources })
 }
 
 /// What became of a file.
 #[derive(Debug, Default)]
 struct Outcome {
     jobs: Vec<Job>,
+    tasks: Vec<Job>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
     sources: Sources,
@@ -114,35 +124,63 @@ struct Outcome {
 impl Outcome {
     /// Evaluates what a file says about jobs.
     fn add(&mut self, jobs: &[Rc<value::Struct>], options: &Options) {
+        let finished = self.finish(jobs, options);
+        self.jobs.extend(finished);
+    }
+
+    /// Evaluates tasks that a file exports.
+    fn export(
+        &mut self,
+        tasks: &[Rc<value::Struct>],
+        language: &value::Language,
+        options: &Options,
+    ) {
+        let user = options.user.clone().unwrap_or_else(task::own_name);
+        let jobs: Vec<_> = tasks.iter().map(|it| task::as_job(it, language, &user)).collect();
+        let finished = self.finish(&jobs, options);
+        self.tasks.extend(finished);
+    }
+
+    fn finish(&mut self, jobs: &[Rc<value::Struct>], options: &Options) -> Vec<Job> {
         self.warnings.extend(warnings::ignored_fields(jobs));
+        let mut finished = Vec::new();
         for job in jobs {
             match job::finish(job, &options.binds) {
                 Ok(job) => {
                     self.warnings.extend(warnings::about(&job.spec));
-                    self.jobs.push(job);
+                    finished.push(job);
                 }
                 Err(mistakes) => self.mistakes.extend(mistakes),
             }
         }
+        finished
     }
 }
 
 fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     let file = outcome.sources.add(path, text);
-    let jobs = input::read(text, format, &file, &value::Language::default());
-    for input::Entry { pointer, job } in jobs {
-        let (read, told) = (outcome.jobs.len(), outcome.mistakes.len());
-        match job {
-            Ok(job) => outcome.add(&[job], options),
+    let language = value::Language::default();
+    for input::Entry { pointer, found } in input::read(text, format, &file, &language) {
+        let (jobs, tasks) = (outcome.jobs.len(), outcome.tasks.len());
+        let told = outcome.mistakes.len();
+        // Where a task is that got a job around it.
+        let mut around = "";
+        match found {
+            Ok(input::Found::Job(job)) => outcome.add(&[job], options),
+            Ok(input::Found::Task(task)) => {
+                around = "/task";
+                outcome.export(&[task], &language, options);
+            }
             Err(mistakes) => outcome.mistakes.extend(mistakes),
         }
-        let line = input::line_of(text, format, &pointer);
-        for job in &mut outcome.jobs[read..] {
+        for job in outcome.jobs[jobs..].iter_mut().chain(&mut outcome.tasks[tasks..]) {
+            let line = input::line_of(text, format, &pointer);
             job.places = Places::of_job(Origin { file: file.clone(), line });
         }
         for mistake in &mut outcome.mistakes[told..] {
-            mistake.pointer.insert_str(0, &pointer);
+            let inside = mistake.pointer.strip_prefix(around).unwrap_or(&mistake.pointer);
+            mistake.pointer = format!("{pointer}{inside}");
             let line = || input::line_of(text, format, &mistake.pointer);
             mistake.origin.get_or_insert_with(|| Origin { file: file.clone(), line: line() });
         }
@@ -154,7 +192,7 @@ impl Loaded {
     /// Complaints about a job of this file, made by whoever checked it, with the lines that they
     /// are about.
     pub(crate) fn explain(&self, job: &JobSpec, complaints: Vec<Complaint>) -> ConfigError {
-        let known = self.jobs.iter().position(|it| it == job);
+        let known = self.jobs.iter().chain(&self.tasks).position(|it| it == job);
         let places = known.map_or_else(Places::default, |it| self.places[it].clone());
         let mistakes = complaints.into_iter().map(|it| places.locate(it));
         ConfigError::located(mistakes.collect(), &self.sources)

@@ -1,4 +1,4 @@
-//! Picks one job of a file by the parts of its key.
+//! Picks one job of a file by the parts of its key, or anything that can be run by its name.
 
 use airglow_model::spec::JobSpec;
 
@@ -17,7 +17,9 @@ impl Loaded {
         name: Option<&str>,
     ) -> Result<&JobSpec, ConfigError> {
         if self.jobs.is_empty() {
-            return Err(ConfigError::new("No job defined in this config!"));
+            let only_tasks = !self.tasks.is_empty();
+            let hint = if only_tasks { " It exports tasks, which `airglow run` runs." } else { "" };
+            return Err(ConfigError::new(format!("No job defined in this config!{hint}")));
         }
         if name.is_none() && self.jobs.len() > 1 {
             let message = "Configuration has multiple jobs but no job name specified!";
@@ -42,6 +44,50 @@ impl Loaded {
                 Err(ConfigError::new(format!("{message}\n{candidates}")))
             }
         }
+    }
+
+    /// The job or exported task that goes by that name: a job's key, its name or that of its task.
+    /// Without a name, the only one there is.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the verb that runs it is on its way"))]
+    pub(crate) fn runnable(&self, name: Option<&str>) -> Result<&JobSpec, ConfigError> {
+        let all: Vec<_> = self.jobs.iter().chain(&self.tasks).collect();
+        let found: Vec<_> = match name {
+            None => all.clone(),
+            Some(name) => self.named(name),
+        };
+        let message = match (found.as_slice(), name) {
+            ([only], _) => return Ok(only),
+            ([], None) => return Err(ConfigError::new("No tasks specified!")),
+            ([], Some(name)) => format!("Could not find task {name}!"),
+            (_, None) => "Multiple tasks in config but no task name specified!".to_owned(),
+            (_, Some(name)) => format!("There are several called {name}, please name one's key."),
+        };
+        let candidates = if found.is_empty() { all } else { found };
+        Err(ConfigError::new(format!("{message}\n{}", self.runnables(&candidates))))
+    }
+
+    /// Whoever has it as a key comes before those who only are called like that.
+    fn named(&self, name: &str) -> Vec<&JobSpec> {
+        let of_jobs = |names: &dyn Fn(&JobSpec) -> bool| -> Vec<_> {
+            self.jobs.iter().filter(|it| names(it)).collect()
+        };
+        let by_key = of_jobs(&|it| key(it).join("/") == name);
+        let by_name = of_jobs(&|it| it.name == name);
+        let of_task = |it: &&JobSpec| it.task.name == name;
+        let by_task = self.tasks.iter().filter(of_task).chain(self.jobs.iter().filter(of_task));
+        let ways = [by_key, by_name, by_task.collect()];
+        ways.into_iter().find(|it| !it.is_empty()).unwrap_or_default()
+    }
+
+    fn runnables(&self, found: &[&JobSpec]) -> String {
+        let is_task = |it: &JobSpec| self.tasks.iter().any(|task| std::ptr::eq(task, it));
+        let name =
+            |it: &&JobSpec| if is_task(it) { it.task.name.clone() } else { key(it).join("/") };
+        let names: String = found.iter().map(|it| format!("\n  {}", name(it))).collect();
+        format!("Candidates are:{names}")
     }
 }
 

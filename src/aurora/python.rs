@@ -136,14 +136,17 @@ impl File {
             flush(vm);
             jobs.map_err(|exception| failure::explain(&exception, vm))
         });
-        let Session { sources, mistakes, .. } = session::end();
+        let Session { sources, mistakes, exported, language, .. } = session::end();
         let mut outcome = Outcome { sources, mistakes, ..Outcome::default() };
         match jobs {
             Err(mut mistake) => {
                 mistake.origin.get_or_insert_with(|| whole(&self.path));
                 outcome.mistakes.push(mistake);
             }
-            Ok(jobs) => outcome.add(&jobs, options),
+            Ok(jobs) => {
+                outcome.add(&jobs, options);
+                outcome.export(&exported, &language, options);
+            }
         }
         outcome
     }

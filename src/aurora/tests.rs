@@ -10,6 +10,7 @@ use super::*;
 
 mod language;
 mod mistakes;
+mod tasks;
 
 const MB: i64 = 1 << 20;
 
@@ -188,7 +189,7 @@ fn profiles_fill_templates_of_every_type() {
     assert!(commands.contains("{{thermos.ports[tcp]}} http {{thermos.ports[http]}}; \n"));
     assert!(commands.contains("fetch http://repo/v1.tar\n"), "{commands}");
     assert!(plain.task.processes[1].cmdline.contains("print \"It's {{mesos.instance}}\" % {"));
-    let HealthChecker { http, shell } = &plain.health_check_config.health_checker;
+    let HealthChecker { http, shell, .. } = &plain.health_check_config.health_checker;
     assert_eq!(http, &None);
     assert_eq!(shell.as_ref().unwrap().shell_command, "stat -f {{mesos.instance}}");
     assert_eq!(plain.health_check_config.initial_interval_secs, 5.0);

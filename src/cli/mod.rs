@@ -83,8 +83,8 @@ pub(crate) fn main() -> ExitCode {
     // A shepherd is started for every process that a task runs: it has to be small and quick, so
     // it is recognised before anything else is set up.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|it| it == airglow_executor::SHEPHERD) {
-        return airglow_executor::shepherd(args);
+    if args.next().is_some_and(|it| it == airglow_executor::ZYGOTE) {
+        return airglow_executor::zygote();
     }
     let Cli { global, noun } = match Cli::try_parse() {
         Ok(cli) => cli,

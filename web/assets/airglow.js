@@ -86,7 +86,16 @@ function ago(at) {
   return Math.floor(seconds / 86400) + "d ago";
 }
 
+function left(until) {
+  const seconds = Math.max(0, Math.ceil((until - Date.now() + skew) / 1000));
+  return seconds < 60 ? `${seconds}s left` : `${Math.floor(seconds / 60)}m ${seconds % 60}s left`;
+}
+
 function tick() {
+  for (const time of document.querySelectorAll("time[data-until]")) {
+    const text = left(Number(time.dataset.until));
+    if (time.textContent !== text) time.textContent = text;
+  }
   for (const time of document.querySelectorAll("time[data-at]")) {
     const text = ago(Number(time.dataset.at));
     if (time.textContent !== text) time.textContent = text;
@@ -188,4 +197,6 @@ if (main()) {
   arrive();
   listen();
   setInterval(tick, 1000);
+  // What is measured changes all the time, and no event tells of it.
+  setInterval(() => "measures" in main().dataset && refreshSoon(), 5000);
 }

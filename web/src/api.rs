@@ -7,17 +7,19 @@
 
 mod from;
 mod schema;
+mod task;
 
 use std::collections::BTreeMap;
 
 use airglow_model::{
     config::Kind, ids::JobKey, instances::InstanceSet, machine::Timestamp, spec::JobSpec,
-    task::Status, wire::ProcessState,
+    task::Status,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::schema::{job_spec, job_specs, kind, process_state, status};
+use self::schema::{job_spec, job_specs, kind};
+pub use self::task::*;
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -134,116 +136,15 @@ pub struct Config {
     pub job: JobSpec,
 }
 
+/// What hosts have and tasks get. (The language's own `Resources` are in bytes.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Amounts)]
 pub struct Resources {
     /// Cores.
     pub cpu: f64,
     pub ram_mb: u64,
     pub disk_mb: u64,
     pub gpus: u64,
-}
-
-/// The newest run of an instance, or one from its history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TaskSummary {
-    pub role: String,
-    pub environment: String,
-    pub name: String,
-    pub instance: u32,
-    pub task_id: String,
-    #[schema(schema_with = status)]
-    pub status: Status,
-    /// Whether there is more to come of it.
-    pub active: bool,
-    /// When it came into this state.
-    #[schema(value_type = u64)]
-    pub since: Timestamp,
-    /// When it came to be.
-    #[schema(value_type = u64)]
-    pub created_at: Timestamp,
-    /// What was said about its newest event.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Where it runs or ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ports: BTreeMap<String, u16>,
-    /// How many runs before it failed.
-    pub failures: u32,
-    /// Which attempt of its instance it is.
-    pub attempt: u32,
-    /// Which of the job's configurations it runs with.
-    pub config: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TaskDetail {
-    pub task: TaskSummary,
-    /// Absent once the job has forgotten it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Config>,
-    /// Oldest first.
-    pub events: Vec<TaskEvent>,
-    /// The run that this one took the place of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ancestor: Option<String>,
-    /// How long it had to wait because its predecessors kept failing.
-    pub penalty_ms: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<PendingTask>,
-    pub processes: Vec<Process>,
-    /// Why `processes` is empty, if its host could not be asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub processes_unknown: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TaskEvent {
-    #[schema(value_type = u64)]
-    pub at: Timestamp,
-    #[schema(schema_with = status)]
-    pub status: Status,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-}
-
-/// A process of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Process {
-    pub name: String,
-    /// `WAITING` until its first run, then its newest run's.
-    #[schema(schema_with = process_state)]
-    pub state: ProcessState,
-    #[serde(rename = "final")]
-    pub is_final: bool,
-    pub daemon: bool,
-    pub ephemeral: bool,
-    pub failures: u32,
-    /// Newest last; of very many only the newest.
-    pub runs: Vec<Run>,
-}
-
-/// One run of a process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Run {
-    /// From 0.
-    pub run: u32,
-    #[schema(schema_with = process_state)]
-    pub state: ProcessState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    pub started_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    pub ended_at: Option<Timestamp>,
-    /// Negative is the signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
 }
 
 /// An instance without a place, and why it has none.
@@ -334,6 +235,18 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+/// A stretch of a log or a file, for whoever asked for JSON. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Stretch {
+    /// Where it begins. What was rotated away cannot be had, so it may begin later than was asked.
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+    /// How long the whole was at that moment.
+    pub size: u64,
+    pub data: String,
+}
+
 /// A sandbox folder's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Folder {
@@ -349,6 +262,15 @@ pub struct FileEntry {
     pub size: u64,
     #[schema(value_type = u64)]
     pub modified_at: Timestamp,
+    /// Its kind and who may do what with it, as `stat` tells; 0 if that is not known.
+    #[serde(default)]
+    pub mode: u32,
+    /// A user's name or number.
+    #[serde(default)]
+    pub owner: String,
+    /// Where it leads if it is a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// What `/events` says: something about these changed.
@@ -393,12 +315,6 @@ pub struct FieldError {
 
 impl JobSummary {
     pub fn key(&self) -> JobKey {
-        JobKey::new(&self.role, &self.environment, &self.name)
-    }
-}
-
-impl TaskSummary {
-    pub fn job(&self) -> JobKey {
         JobKey::new(&self.role, &self.environment, &self.name)
     }
 }

@@ -1,15 +1,19 @@
 //! Hosts, what they have free, and what waits for them.
 
 use actix_web::{
-    Responder,
+    HttpResponse, Responder,
     web::{Data, Json, Path},
 };
-use airglow_model::ids::HostId;
+use airglow_model::{
+    ids::HostId,
+    wire::{Answer, Question},
+};
 
 use crate::{
     Site,
     api::{HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
-    show,
+    metrics::OPEN_METRICS,
+    pieces, show,
 };
 
 /// List hosts.
@@ -36,6 +40,29 @@ pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<Hos
         .view()
         .read(|view| view.hosts.get(&host).map(|it| show::host_detail(view, it)));
     detail.map(Json).ok_or_else(|| no_such_host(&host))
+}
+
+/// What a host measures of itself and of its tasks, in the OpenMetrics text format.
+#[utoipa::path(get, path = "/api/v1/hosts/{host}/metrics", tag = "hosts", params(
+    ("host" = String, Path),
+), responses(
+    (status = 200, body = String, content_type = "application/openmetrics-text"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 502, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn metrics(site: Data<Site>, host: Path<String>) -> Result<HttpResponse, Problem> {
+    let host = HostId(host.into_inner());
+    if !site.scheduler.view().read(|view| view.hosts.contains_key(&host)) {
+        return Err(no_such_host(&host));
+    }
+    match site.scheduler.ask(&host, Question::Metrics).await? {
+        Answer::Metrics { text } => Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text)),
+        Answer::NotFound { what } => Err(Problem::not_found(what)),
+        Answer::Failed { why } => Err(pieces::confused(&host, &why)),
+        Answer::Task(_) | Answer::Piece { .. } | Answer::Folder { .. } => {
+            Err(pieces::confused(&host, "it answered something else"))
+        }
+    }
 }
 
 pub(crate) fn no_such_host(host: &HostId) -> Problem {

@@ -1,43 +1,26 @@
 //! What processes wrote: a stretch of it, or everything as it comes.
 //!
 //! The bytes are the process's own, nothing added and nothing left out. Following a log goes on
-//! with the process's next run where one ends, and ends with the task.
-
-use std::{convert::Infallible, time::Duration};
+//! with the process's next run where one ends, and ends with the task; or, for whoever shows one
+//! run only, with the run.
 
 use actix_web::{
-    HttpResponse,
-    http::header::ContentEncoding,
-    web::{Bytes, Data, Path, Query},
+    HttpRequest, HttpResponse,
+    web::{Data, Path, Query},
 };
 use airglow_model::{
     ids::TaskId,
-    wire::{Answer, ProcessView, Question, Stream},
+    wire::{ProcessView, Question, RunView, Stream},
 };
-use futures_util::stream;
-use serde::Deserialize;
-use tokio::time::sleep;
 
 use crate::{
     Site,
-    api::Problem,
+    api::{Problem, Stretch},
+    hearsay,
     pieces::{self, Content, PIECE, Piece},
+    sending::{Range, Source, Switch, attach, send, wants_json},
     tasks::{self, Found},
 };
-
-/// How long to wait for more of a log that has been quiet: at first, and at most.
-const LULL: Duration = Duration::from_millis(100);
-const LULL_MAX: Duration = Duration::from_secs(1);
-
-#[derive(Deserialize)]
-pub(crate) struct Range {
-    /// Negative counts from the end.
-    #[serde(default)]
-    offset: i64,
-    length: Option<u64>,
-    #[serde(default)]
-    follow: Option<String>,
-}
 
 /// One log: a run's, of a process of a task.
 #[derive(Clone)]
@@ -48,50 +31,48 @@ pub(crate) struct Log {
     pub(crate) stream: Stream,
 }
 
-/// What a run of a process wrote. With `follow=1` the answer goes on as the process does, and with
-/// its next run where one ends, until the task has ended.
+/// What a run of a process wrote, however often its file was rotated meanwhile. With `follow=1` the
+/// answer goes on as the process does, and with its next run where one ends, until the task has
+/// ended. Who accepts `application/json` gets a stretch of at most 1 MiB.
 #[utoipa::path(get, path = "/api/v1/tasks/{task_id}/logs/{process}/{run}/{stream}", tag = "tasks", params(
     ("task_id" = String, Path), ("process" = String, Path),
     ("run" = String, Path, description = "from 0, or `last`"),
     ("stream" = String, Path, description = "`stdout` or `stderr`"),
     ("offset" = Option<i64>, Query, description = "bytes; negative counts from the end"),
     ("length" = Option<u64>, Query, description = "bytes; absent: to the end"),
-    ("follow" = Option<bool>, Query, description = "`1` or `true`: go on as the process writes"),
+    ("follow" = Option<String>, Query, description = "`1`: go on as the process writes; `run`: until this run has ended"),
+    ("download" = Option<String>, Query, description = "`1`: as an attachment"),
 ), responses(
-    (status = 200, body = String, content_type = "text/plain", headers(
+    (status = 200, headers(
         ("airglow-log-offset" = u64, description = "where the answer begins"),
         ("airglow-log-size" = u64, description = "how long the log was"),
         ("airglow-log-run" = u32, description = "the run whose log it is"),
-    )),
+    ), content((String = "text/plain"), (Stretch = "application/json"))),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 502, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn get(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String, String)>,
     range: Query<Range>,
 ) -> Result<HttpResponse, Problem> {
     let (id, process, run, stream) = path.into_inner();
     let log = open(&site, TaskId(id), process, &run, &stream).await?;
-    let follow = range.follow.as_deref().is_some_and(|it| matches!(it, "" | "1" | "true"));
     // The first piece is fetched before the answer begins, so that what is wrong can still be said.
-    let length = range.length.unwrap_or(u64::MAX);
-    let first = log.piece(&site, range.offset, length).await?;
+    let first = log.piece(&site, range.offset, range.length()).await?;
+    if wants_json(&request) {
+        return Ok(HttpResponse::Ok().json(Stretch::from(first)));
+    }
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/plain; charset=utf-8")
-        .insert_header(("airglow-log-offset", first.offset.to_string()))
-        .insert_header(("airglow-log-size", first.size.to_string()))
         .insert_header(("airglow-log-run", log.run.to_string()));
-    if follow {
-        // A compressor would wait for more.
-        response.insert_header(ContentEncoding::Identity);
+    if range.download == Switch::On {
+        let name = format!("{}.{}.{stream}", log.process, log.run);
+        attach(&mut response, name);
     }
-    let tail = Tail { site, log, left: length, follow, next: Some(first), lull: LULL };
-    Ok(response.streaming(stream::unfold(tail, |mut tail| async {
-        let data = tail.next().await?;
-        Some((Ok::<_, Infallible>(data), tail))
-    })))
+    Ok(send(site, response, Source::Log(Box::new(log)), first, &range))
 }
 
 pub(crate) async fn open(
@@ -119,23 +100,10 @@ pub(crate) async fn open(
 }
 
 async fn last_run(site: &Site, task: &Found, process: &str) -> Result<u32, Problem> {
-    let processes = processes(site, task).await?;
-    let process = processes.iter().find(|it| it.name == process);
+    let view = hearsay::view(site, task).await?;
+    let process = view.processes.iter().find(|it| it.name == process);
     let run = process.and_then(|it| it.runs.last()).map(|it| it.run);
     run.ok_or_else(|| Problem::not_found("the process has not run yet"))
-}
-
-async fn processes(site: &Site, task: &Found) -> Result<Vec<ProcessView>, Problem> {
-    let question = Question::Task { task_id: task.run.id.clone() };
-    let host = task.host()?;
-    match site.scheduler.ask(host, question).await? {
-        Answer::Task(view) => Ok(view.processes),
-        Answer::NotFound { what } => Err(Problem::not_found(what)),
-        Answer::Failed { why } => Err(pieces::confused(host, &why)),
-        Answer::Piece { .. } | Answer::Folder { .. } | Answer::Metrics { .. } => {
-            Err(Problem::not_found("its host does not know its processes"))
-        }
-    }
 }
 
 impl Log {
@@ -158,80 +126,33 @@ impl Log {
             Content::Folder(_) => Err(Problem::not_found("the log is a folder")),
         }
     }
-}
 
-/// A log on its way to somebody.
-struct Tail {
-    site: Data<Site>,
-    log: Log,
-    /// How many bytes are still wanted.
-    left: u64,
-    follow: bool,
-    /// Fetched, not yet passed on.
-    next: Option<Piece>,
-    lull: Duration,
-}
-
-impl Tail {
-    async fn next(&mut self) -> Option<Bytes> {
-        // Any error ends the answer: it has begun, so there is nowhere left to say why.
-        let mut piece = self.next.take()?;
-        while piece.data.is_empty() {
-            if !self.follow || self.left == 0 {
-                return None;
-            }
-            piece = self.more(piece.end()).await?;
+    /// What there is to say of its run, if its host says anything of it.
+    pub(crate) async fn about(&self, site: &Site) -> About {
+        let Ok(view) = hearsay::view(site, &self.task).await else { return About::default() };
+        let process = view.processes.into_iter().find(|it| it.name == self.process);
+        let Some(ProcessView { runs, .. }) = process else { return About::default() };
+        About {
+            newest: runs.last().map(|it| it.run),
+            run: runs.into_iter().find(|it| it.run == self.run),
         }
-        self.lull = LULL;
-        self.left = self.left.saturating_sub(piece.data.len() as u64);
-        if self.left > 0 && (self.follow || piece.end() < piece.size) {
-            self.next = self.after(piece.end()).await;
-        }
-        Some(piece.data)
-    }
-
-    async fn after(&self, end: u64) -> Option<Piece> {
-        match self.log.piece(&self.site, i64::try_from(end).ok()?, self.left).await {
-            Ok(piece) => Some(piece),
-            // Its host may be away for a moment, and whoever follows has the patience.
-            Err(_) if self.follow => Some(nothing_at(end)),
-            Err(_) => None,
-        }
-    }
-
-    /// Whatever is after `end`: of this run, or of the one that followed it. Maybe nothing yet.
-    async fn more(&mut self, end: u64) -> Option<Piece> {
-        // Looked at before the log is read, or the last words before an end would be lost.
-        let (task_ended, has_next_run) = (self.task_ended().await, self.has_next_run().await);
-        let at = i64::try_from(end).ok()?;
-        match self.log.piece(&self.site, at, self.left).await {
-            Ok(piece) if !piece.data.is_empty() => Some(piece),
-            Ok(_) if has_next_run => {
-                self.log.run += 1;
-                Some(nothing_at(0))
-            }
-            Ok(_) | Err(_) if task_ended => None,
-            // Its host may be away for a moment.
-            Ok(_) | Err(_) => {
-                sleep(self.lull).await;
-                self.lull = (self.lull * 2).min(LULL_MAX);
-                Some(nothing_at(end))
-            }
-        }
-    }
-
-    async fn has_next_run(&self) -> bool {
-        let Ok(all) = processes(&self.site, &self.log.task).await else { return false };
-        let process = all.iter().find(|it| it.name == self.log.process);
-        process.is_some_and(|it| it.runs.iter().any(|it| it.run > self.log.run))
-    }
-
-    async fn task_ended(&self) -> bool {
-        let found = tasks::find(&self.site, &self.log.task.run.id).await;
-        found.map_or(true, |it| !it.run.state.status().is_active())
     }
 }
 
-fn nothing_at(offset: u64) -> Piece {
-    Piece { offset, size: offset, data: Bytes::new() }
+/// A run and its successors, as their host tells of them.
+#[derive(Default)]
+pub(crate) struct About {
+    pub(crate) run: Option<RunView>,
+    pub(crate) newest: Option<u32>,
+}
+
+impl About {
+    /// It has ended, or another has begun since: nothing more will be written.
+    pub(crate) fn is_over(&self, run: u32) -> bool {
+        self.is_followed(run) || self.run.as_ref().is_some_and(|it| it.state.is_terminal())
+    }
+
+    pub(crate) fn is_followed(&self, run: u32) -> bool {
+        self.newest.is_some_and(|newest| newest > run)
+    }
 }

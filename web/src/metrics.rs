@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{Site, api::Problem};
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
 struct Request {

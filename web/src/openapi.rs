@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, tasks};
+use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,8 +16,9 @@ use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, tasks};
     ),
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
-        tasks::list, tasks::get, logs::get, files::get,
-        hosts::list, hosts::get, hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
+        tasks::list, tasks::get, processes::get, logs::get, files::get,
+        hosts::list, hosts::get, hosts::metrics, hosts::offers, hosts::pending, cluster::tiers,
+        cluster::quarantine,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),
@@ -44,6 +45,8 @@ pub(crate) fn document() -> Value {
     if let (Some(ours), Value::Object(language)) =
         (schemas.as_object_mut(), airglow_model::schema::json_schema())
     {
+        let clash = language.keys().find(|&it| ours.contains_key(it));
+        assert_eq!(clash, None, "the language has a schema of that name already");
         ours.extend(language);
     }
     document

@@ -6,9 +6,11 @@ mod format;
 pub(crate) mod hosts;
 pub(crate) mod job;
 pub(crate) mod logs;
+pub(crate) mod process;
 pub(crate) mod roles;
 mod share;
 pub(crate) mod task;
+mod viewer;
 
 use std::fmt;
 
@@ -32,6 +34,8 @@ pub(crate) struct Shell {
     pub(crate) section: Section,
     /// Which events make it look again: a query for `/api/v1/events`. `None`: it never changes.
     pub(crate) events: Option<String>,
+    /// Whether it shows what no event tells of, and so looks again by itself now and then.
+    pub(crate) measures: bool,
     pub(crate) quarantined: Vec<Quarantined>,
     pub(crate) now: Timestamp,
 }
@@ -50,6 +54,7 @@ impl Shell {
             cluster: site.scheduler.limits().cluster.clone(),
             section,
             events: None,
+            measures: false,
             quarantined: site.scheduler.view().read(|view| show::quarantined(view, |_| true)),
             now: airglow_scheduler::now(),
         }
@@ -57,6 +62,11 @@ impl Shell {
 
     pub(crate) fn live(mut self, events: impl Into<String>) -> Self {
         self.events = Some(events.into());
+        self
+    }
+
+    pub(crate) fn measuring(mut self, measures: bool) -> Self {
+        self.measures = measures;
         self
     }
 
@@ -115,6 +125,7 @@ impl ResponseError for Sorry {
             cluster: String::new(),
             section: Section::Nothing,
             events: None,
+            measures: false,
             quarantined: vec![],
             now: airglow_scheduler::now(),
         };

@@ -21,7 +21,7 @@ use actix_web::{
     web,
 };
 
-use crate::{Site, api::Problem, error::PROBLEM_JSON, pages::Sorry};
+use crate::{Site, api::Problem, error::PROBLEM_JSON, pages::Sorry, parameters::pattern};
 
 /// Pages load nothing from elsewhere, run nothing inline, and are framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -35,7 +35,9 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Err(problem) = admit(request.request(), &site.names) {
+    let http = request.request();
+    let known = || site.parameters.check(pattern(http).as_deref(), http.query_string());
+    if let Err(problem) = admit(http, &site.names).and_then(|()| known()) {
         let response = HttpResponse::from_error(problem);
         return Ok(dress(request.into_response(response)));
     }

@@ -9,13 +9,14 @@ use airglow_model::{
     instances::InstanceSet,
     task::{Run, Status},
     view::View,
-    wire::{Answer, ProcessView, Question},
+    wire::ProcessView,
 };
 use serde::Deserialize;
 
 use crate::{
     Site,
-    api::{Config, Page, PendingTask, Problem, Process, TaskDetail, TaskEvent, TaskSummary},
+    api::{Config, Page, PendingTask, Problem, TaskDetail, TaskEvent, TaskSummary},
+    hearsay::{self, Hearsay},
     show,
 };
 
@@ -140,7 +141,8 @@ fn current(view: &View, id: &TaskId) -> Option<Found> {
     })
 }
 
-/// Show a task: its configuration, what happened to it, and its processes with their runs.
+/// Show a task: its configuration, what happened to it, how it is on its host, and its processes with
+/// their runs.
 #[utoipa::path(get, path = "/api/v1/tasks/{task_id}", tag = "tasks", params(
     ("task_id" = String, Path),
 ), responses(
@@ -153,7 +155,7 @@ pub(crate) async fn get(site: Data<Site>, id: Path<String>) -> Result<Json<TaskD
 }
 
 pub(crate) async fn detail(site: &Site, found: Found) -> Result<TaskDetail, Problem> {
-    let (processes, processes_unknown) = processes(site, &found).await;
+    let Hearsay { on_host, processes } = hearsay::of(site, &found).await;
     let Found { key, run, config, pending, .. } = found;
     let nothing = || Problem::not_found(format!("nothing has happened to task {} yet", run.id));
     let task = show::task_of(&key, &run).ok_or_else(nothing)?;
@@ -161,31 +163,12 @@ pub(crate) async fn detail(site: &Site, found: Found) -> Result<TaskDetail, Prob
     Ok(TaskDetail {
         task,
         config: config.map(|config| Config::new(run.config, instances, &config)),
+        processes_unknown: on_host.unheard.clone().filter(|_| processes.is_empty()),
+        on_host,
         events: run.events.iter().map(TaskEvent::from).collect(),
         ancestor: run.ancestor.map(|TaskId(id)| id),
         penalty_ms: run.penalty_ms,
         pending,
         processes,
-        processes_unknown,
     })
-}
-
-/// What its host has said, or says now; else why nobody knows.
-async fn processes(site: &Site, found: &Found) -> (Vec<Process>, Option<String>) {
-    let shown = |all: &[ProcessView]| all.iter().map(Process::from).collect();
-    if let Some(known) = &found.processes {
-        return (shown(known), None);
-    }
-    // Nothing runs before it has a place.
-    let Ok(host) = found.host() else { return (vec![], None) };
-    let question = Question::Task { task_id: found.run.id.clone() };
-    match site.scheduler.ask(host, question).await {
-        Ok(Answer::Task(view)) => (shown(&view.processes), None),
-        Ok(Answer::NotFound { what }) => (vec![], Some(what)),
-        Ok(Answer::Failed { why }) => (vec![], Some(why)),
-        Ok(Answer::Piece { .. } | Answer::Folder { .. } | Answer::Metrics { .. }) => {
-            (vec![], Some(format!("host {host} answered something else")))
-        }
-        Err(unanswered) => (vec![], Some(unanswered.to_string())),
-    }
 }

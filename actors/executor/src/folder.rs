@@ -5,103 +5,102 @@
 //! DATA/outbox.jsonl                          what the scheduler has not acknowledged
 //! DATA/tasks/.TASK_ID/                       what is left of one that nobody needs
 //! DATA/tasks/TASK_ID/launch.json             what was asked for
-//!                    journal.jsonl           what happened
+//!                    journal.jsonl           what happened, as the agent understood it
+//!                    record.jsonl            what happened, as the task's shepherd saw it
+//!                    record.N.jsonl          the same of its N-th shepherd, which is no more
+//!                    shepherd.sock           where its shepherd is to be found
 //!                    settled                 the scheduler knows how it ended
+//!                    health.out              what the last look from within has said
 //!                    sandbox/                the task's own
-//!                    shepherds/PROCESS.RUN/  order.json  bell  shepherd.json  started.json  exit.json
 //! ```
-//! None of it is forced to disk but `exit.json`: the rest only has to outlive the agent, not the
-//! machine. When the machine goes down its processes go with it, and are lost whatever is written.
+//! A task's user may pass through all of these folders, since the sandbox is theirs, and may look
+//! into none. None of it is forced to disk but a shepherd's record of how a run ended: the rest only
+//! has to outlive the agent, not the machine. When the machine goes down its processes go with it,
+//! and are lost whatever is written.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write},
     os::{
         fd::AsRawFd,
         unix::{
             ffi::OsStrExt,
-            fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+            fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+            net::{UnixListener, UnixStream},
         },
     },
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::UNIX_EPOCH,
 };
 
 use airglow_model::{
     ids::TaskId,
     machine::Timestamp,
-    process::Exit,
-    run::RunId,
     wire::{Launch, Stream},
 };
 use nix::fcntl::OFlag;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::pids::{self, Identity};
+use crate::order::Record;
 
 /// All tasks that this host has, or had not long ago.
 #[derive(Clone, Debug)]
-pub(crate) struct Tasks(PathBuf);
+pub(crate) struct Tasks {
+    path: PathBuf,
+    /// What has been written and not been read yet.
+    fresh: Arc<Mutex<BTreeMap<TaskId, Launch>>>,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct TaskFolder(PathBuf);
 
-/// What a shepherd and the agent tell each other of one run of a process.
-#[derive(Clone, Debug)]
-pub(crate) struct RunFolder(PathBuf);
+const SOCKET: &str = "shepherd.sock";
 
-/// Whose a run is: that of the first who says so, for good.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Claim {
-    /// It is not to be started any more.
+/// Who is to be reached at a task's socket.
+pub(crate) enum Found {
+    Shepherd(UnixStream),
+    /// There was one.
     Nobody,
-    Shepherd(Identity),
-}
-
-/// What a shepherd is to run.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) cmdline: String,
-    pub(crate) sandbox: PathBuf,
-    /// All of it: nothing is inherited.
-    pub(crate) environment: Vec<(String, String)>,
-    pub(crate) open_files: u64,
-    pub(crate) stdout: PathBuf,
-    pub(crate) stderr: PathBuf,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Started {
-    #[serde(flatten)]
-    pub(crate) main: Identity,
-    pub(crate) at: Timestamp,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Ended {
-    pub(crate) at: Timestamp,
-    pub(crate) exit: Exit,
-    /// Descendants that made themselves independent still run, and their shepherd with them.
-    pub(crate) leftover: bool,
+    /// Nor was there ever one, and only whoever makes a socket now can change that.
+    NobodyYet,
 }
 
 impl Tasks {
     pub(crate) fn below(data: &Path) -> io::Result<Self> {
         let root = fs::canonicalize(data)?.join("tasks");
-        make_folder(&root)?;
-        Ok(Self(root))
+        make_folder(&root, PASSAGE)?;
+        Ok(Self { path: root, fresh: Arc::default() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// `None` if this could not be the name of one of our folders.
     pub(crate) fn task(&self, TaskId(id): &TaskId) -> Option<TaskFolder> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let is_name = !id.is_empty() && !id.starts_with('.') && id.chars().all(plain);
-        is_name.then(|| TaskFolder(self.0.join(id)))
+        is_name.then(|| TaskFolder(self.path.join(id)))
     }
 
-    /// A task that is here, and what was asked for.
+    /// From when this returns the task is here, whatever happens to us.
+    pub(crate) fn launch(&self, folder: &TaskFolder, launch: &Launch) -> io::Result<()> {
+        folder.make(launch)?;
+        let id = launch.task_id.clone();
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(id, launch.clone());
+        Ok(())
+    }
+
+    /// A task that is here, and what was asked for. Whoever asks first after it came is spared the
+    /// reading.
     pub(crate) fn launched(&self, id: &TaskId) -> io::Result<Option<(TaskFolder, Launch)>> {
         let Some(folder) = self.task(id) else { return Ok(None) };
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(launch) = fresh {
+            return Ok(Some((folder, launch)));
+        }
         Ok(folder.launch()?.map(|launch| (folder, launch)))
     }
 
@@ -120,14 +119,23 @@ impl Tasks {
     }
 
     fn folders(&self) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(&self.0)?.map(|it| Ok(it?.path())).collect()
+        fs::read_dir(&self.path)?.map(|it| Ok(it?.path())).collect()
     }
 }
 
 impl TaskFolder {
-    pub(crate) fn make(&self, launch: &Launch) -> io::Result<()> {
-        make_folder(&self.0)?;
+    fn make(&self, launch: &Launch) -> io::Result<()> {
+        make_folder(&self.0, PASSAGE)?;
         write_json(&self.0.join("launch.json"), launch)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whose it is, unless it is ours.
+    pub(crate) fn id(&self) -> Option<TaskId> {
+        Some(TaskId(self.0.file_name()?.to_str()?.to_owned()))
     }
 
     pub(crate) fn launch(&self) -> io::Result<Option<Launch>> {
@@ -138,24 +146,89 @@ impl TaskFolder {
         self.0.join("journal.jsonl")
     }
 
+    pub(crate) fn record(&self) -> PathBuf {
+        self.0.join("record.jsonl")
+    }
+
     pub(crate) fn sandbox(&self) -> PathBuf {
         self.0.join("sandbox")
     }
 
-    pub(crate) fn run(&self, id: &RunId) -> RunFolder {
-        RunFolder(self.shepherds().join(format!("{}.{}", id.process, id.run)))
+    pub(crate) fn health_output(&self) -> PathBuf {
+        self.0.join("health.out")
     }
 
-    fn shepherds(&self) -> PathBuf {
-        self.0.join("shepherds")
+    /// Nobody has ever tried to have a shepherd here.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.0.join(SOCKET).exists() && !self.record().exists()
     }
 
-    /// Whatever of it still runs.
-    pub(crate) fn end_by_force(&self) {
-        let runs = fs::read_dir(self.shepherds()).into_iter().flatten();
-        for run in runs.filter_map(Result::ok) {
-            RunFolder(run.path()).end_by_force();
+    /// What earlier shepherds have written, the first one first.
+    pub(crate) fn past_records(&self) -> Vec<PathBuf> {
+        let path = |number: u32| self.past_record(number);
+        (0..).map(path).take_while(|it| it.exists()).collect()
+    }
+
+    /// Makes room for another shepherd's record. To be done when this one is known to be gone.
+    pub(crate) fn archive_record(&self) -> io::Result<()> {
+        let number = u32::try_from(self.past_records().len()).unwrap_or(u32::MAX);
+        fs::rename(self.record(), self.past_record(number))
+    }
+
+    fn past_record(&self, number: u32) -> PathBuf {
+        self.0.join(format!("record.{number}.jsonl"))
+    }
+
+    /// Whose task it is says the first line of the record, whoever was the quickest to write one.
+    /// Ours makes it nobody's for good, unless it is somebody's by now. Whether it is nobody's.
+    pub(crate) fn claim_for_nobody(&self) -> io::Result<bool> {
+        let mut ours = serde_json::to_vec(&Record::Gone)?;
+        ours.push(b'\n');
+        let mut options = OpenOptions::new();
+        let record = options.read(true).append(true).create(true).mode(0o600);
+        let mut record = record.open(self.record())?;
+        if record.metadata()?.len() == 0 {
+            record.write_all(&ours)?;
         }
+        let mut first = vec![0; ours.len()];
+        record.read_exact_at(&mut first, 0)?;
+        Ok(first == ours)
+    }
+
+    /// A socket takes connections as long as somebody has it, even on the way from us to the one
+    /// who is to have it. So whoever finds it closed knows that nobody will ever open it again.
+    pub(crate) fn find_shepherd(&self) -> io::Result<Found> {
+        match self.at_socket(|path| UnixStream::connect(path)) {
+            Ok(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(Found::Shepherd(stream))
+            }
+            Err(error) if is_absence(&error) && self.record().exists() => Ok(Found::Nobody),
+            Err(error) if is_absence(&error) => Ok(Found::NobodyYet),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// In the place of one that nobody has any more.
+    pub(crate) fn open_socket(&self) -> io::Result<UnixListener> {
+        self.at_socket(|path| {
+            let listener = match UnixListener::bind(path) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    fs::remove_file(path)?;
+                    UnixListener::bind(path)
+                }
+                bound => bound,
+            }?;
+            fs::set_permissions(path, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        })
+    }
+
+    /// The path of a socket has to be short, and ours need not be.
+    fn at_socket<T>(&self, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let itself = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let folder = OpenOptions::new().read(true).custom_flags(itself.bits()).open(&self.0)?;
+        act(Path::new(&format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())))
     }
 
     pub(crate) fn settle(&self) -> io::Result<()> {
@@ -163,8 +236,9 @@ impl TaskFolder {
     }
 
     /// When its end was acknowledged, as the file system's clock has it.
-    pub(crate) fn settled_at(&self) -> Option<std::time::SystemTime> {
-        self.0.join("settled").metadata().and_then(|it| it.modified()).ok()
+    pub(crate) fn settled_at(&self) -> Option<Timestamp> {
+        let modified = self.0.join("settled").metadata().and_then(|it| it.modified()).ok()?;
+        Some(Timestamp::from(modified.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 
     /// It is no task any more from when this returns, and its parts go with [`Tasks::sweep`]. Were
@@ -179,6 +253,10 @@ impl TaskFolder {
     }
 }
 
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 /// No task's name begins with a dot.
 fn is_discarded(folder: &Path) -> bool {
     folder.file_name().is_some_and(|it| it.as_bytes().starts_with(b"."))
@@ -186,84 +264,18 @@ fn is_discarded(folder: &Path) -> bool {
 
 /// Where a run's output is, within the sandbox.
 pub(crate) fn log_within_sandbox(process: &str, run: u32, stream: Stream) -> PathBuf {
-    let name = match stream {
-        Stream::Stdout => "stdout",
-        Stream::Stderr => "stderr",
-    };
-    [".logs", process, &run.to_string(), name].iter().collect()
+    [".logs", process, &run.to_string(), name_of(stream)].iter().collect()
 }
 
-impl RunFolder {
-    pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
+/// Where the output of those processes is that share a file, within the sandbox.
+pub(crate) fn console_within_sandbox(stream: Stream) -> PathBuf {
+    [".console", name_of(stream)].iter().collect()
+}
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// A FIFO that the shepherd keeps open as long as it lives, and into which it writes a byte
-    /// whenever it has written a file: whoever reads it needs neither to poll nor to be its parent.
-    pub(crate) fn bell(&self) -> PathBuf {
-        self.0.join("bell")
-    }
-
-    pub(crate) fn make(&self, order: &Order) -> io::Result<()> {
-        make_folder(&self.0)?;
-        match nix::unistd::mkfifo(&self.bell(), nix::sys::stat::Mode::S_IRWXU) {
-            Ok(()) | Err(nix::Error::EEXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        write_json(&self.0.join("order.json"), order)
-    }
-
-    pub(crate) fn order(&self) -> io::Result<Order> {
-        read_json(&self.0.join("order.json"))?
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no order"))
-    }
-
-    /// True for the first who asks, and for nobody else ever: a run has one shepherd.
-    pub(crate) fn claim(&self, claim: &Claim) -> io::Result<bool> {
-        let mine = self.0.join(format!("shepherd.{}", std::process::id()));
-        fs::write(&mine, serde_json::to_vec(claim)?)?;
-        let claimed = match fs::hard_link(&mine, self.0.join("shepherd.json")) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        };
-        fs::remove_file(&mine)?;
-        claimed
-    }
-
-    pub(crate) fn claimed(&self) -> io::Result<Option<Claim>> {
-        read_json(&self.0.join("shepherd.json"))
-    }
-
-    pub(crate) fn started(&self) -> io::Result<Option<Started>> {
-        read_json(&self.0.join("started.json"))
-    }
-
-    pub(crate) fn write_started(&self, started: &Started) -> io::Result<()> {
-        write_json(&self.0.join("started.json"), started)
-    }
-
-    pub(crate) fn ended(&self) -> io::Result<Option<Ended>> {
-        read_json(&self.0.join("exit.json"))
-    }
-
-    /// Without its shepherd's help, and whether or not there still is one.
-    pub(crate) fn end_by_force(&self) {
-        if let Ok(Some(started)) = self.started() {
-            pids::kill_tree(started.main);
-        }
-        if let Ok(Some(Claim::Shepherd(shepherd))) = self.claimed() {
-            pids::kill_tree(shepherd);
-            pids::kill_session_of(shepherd);
-        }
-    }
-
-    pub(crate) fn write_ended(&self, ended: &Ended) -> io::Result<()> {
-        write_synced(&self.0.join("exit.json"), &serde_json::to_vec(ended)?)
+fn name_of(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
     }
 }
 
@@ -297,23 +309,25 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// For our own eyes only.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Others may pass through, if they know where to.
+pub(crate) const PASSAGE: u32 = 0o711;
+/// For its owner's eyes only.
+pub(crate) const PRIVATE: u32 = 0o700;
+
+pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    fs::write(&unfinished, serde_json::to_vec(value)?)?;
+    write_private(&unfinished, &serde_json::to_vec(value)?)?;
     fs::rename(unfinished, path)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(unfinished, path)
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

@@ -65,3 +65,60 @@ impl Inventory {
         self.tasks.values()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use airglow_model::{
+        config::Ports,
+        machine::Timestamp,
+        spec::{JobSpec, Limits},
+    };
+
+    use super::*;
+
+    /// An order to run this attempt at instance 0.
+    fn launch(attempt: u32) -> Launch {
+        let spec = serde_json::json!({
+            "cluster": "c", "role": "r", "environment": "prod", "name": "n",
+            "task": {
+                "name": "t", "processes": [{ "name": "p", "cmdline": "" }],
+                "resources": { "cpu": 1, "ram": 1 << 20, "disk": 1 << 20 },
+            },
+        });
+        let limits = Limits {
+            cluster: "c".into(),
+            tasks_per_job_max: 1,
+            tiers: vec!["preemptible".into()],
+            gpus_allowed: false,
+        };
+        let job = JobSpec::read_and_check(&spec, &limits).unwrap();
+        let task = job.key.task(0);
+        Launch {
+            task_id: task.task_id(Timestamp(0), Attempt(attempt)),
+            task,
+            attempt: Attempt(attempt),
+            config: Arc::new(job.config),
+            ports: Ports::new(),
+        }
+    }
+
+    #[test]
+    fn e2_an_order_that_comes_twice_is_followed_once() {
+        let mut inventory = Inventory::default();
+        assert_eq!(inventory.admit(&launch(2)), Admission::New);
+        inventory.set(&launch(2).task_id, RunState::Running);
+        assert_eq!(inventory.admit(&launch(2)), Admission::Known);
+        assert_eq!(inventory.get(&launch(2).task_id).unwrap().state, RunState::Running);
+    }
+
+    #[test]
+    fn an_order_that_was_long_on_its_way_is_not_followed() {
+        let mut inventory = Inventory::default();
+        assert_eq!(inventory.admit(&launch(2)), Admission::New);
+        assert!(inventory.remove(&launch(2).task_id));
+        assert_eq!(inventory.admit(&launch(1)), Admission::Stale);
+        assert_eq!(inventory.admit(&launch(3)), Admission::New);
+    }
+}

@@ -34,8 +34,8 @@ impl Journal {
 
     /// # Errors
     /// It could not be written now, and will be with the next.
-    pub(crate) fn append(&mut self, at: Timestamp, event: &Event) -> io::Result<()> {
-        self.lines.append(&(at, event))
+    pub(crate) fn append(&mut self, at: Timestamp, events: &[&Event]) -> io::Result<()> {
+        self.lines.append_all(events.iter().map(|event| (at, event)))
     }
 }
 
@@ -56,7 +56,7 @@ fn read_whole_lines(path: &Path, mut run: Run) -> io::Result<(Run, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use airglow_model::{process::Exit, run::RunId};
+    use airglow_model::{conduct::Conduct, process::Exit, run::RunId};
 
     use super::*;
 
@@ -65,7 +65,7 @@ mod tests {
             "name": "t", "processes": [{ "name": "a", "cmdline": "" }],
             "resources": { "cpu": 1.0, "ram": 1, "disk": 1 },
         });
-        Run::new(&serde_json::from_value(task).unwrap()).unwrap()
+        Run::new(&serde_json::from_value(task).unwrap(), &Conduct::default()).unwrap()
     }
 
     #[test]
@@ -78,14 +78,14 @@ mod tests {
         let ended = Event::Ended { id: id(), at, exit: Exit::Signal(9), leftover: true };
         for event in [Event::Prepared, Event::Started { id: id(), pid: 7, at }, ended] {
             expected = expected.step(at, &event).unwrap();
-            journal.append(at, &event).unwrap();
+            journal.append(at, &[&event]).unwrap();
         }
-        let gone = Event::Gone { id: id() };
+        let gone = Event::Gone;
         journal.lines.on_a_full_disk(9, |it| it.append(&(at, &gone)).unwrap_err());
         let (found, mut journal) = Journal::open(&path, run()).unwrap();
         assert_eq!(found, expected);
-        journal.append(at, &Event::Gone { id: id() }).unwrap();
-        let next = expected.step(at, &Event::Gone { id: id() }).unwrap();
+        journal.append(at, &[&Event::Gone]).unwrap();
+        let next = expected.step(at, &Event::Gone).unwrap();
         assert_eq!(read(&path, run()).unwrap(), next);
     }
 

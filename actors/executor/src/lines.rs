@@ -7,7 +7,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -28,16 +28,32 @@ pub(crate) fn whole(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 impl Lines {
     /// Goes on after so many bytes, and drops what is behind them.
     pub(crate) fn open(path: &Path, length: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.set_len(length)?;
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        if file.metadata()?.len() != length {
+            file.set_len(length)?;
+        }
         Ok(Self { file, length, owed: Vec::new() })
     }
 
     /// # Errors
     /// It could not be written now, and will be with the next.
     pub(crate) fn append(&mut self, value: &impl Serialize) -> io::Result<()> {
-        self.owed.extend(serde_json::to_vec(value)?);
-        self.owed.push(b'\n');
+        self.append_all([value])
+    }
+
+    /// In one go.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn append_all<T: Serialize>(
+        &mut self,
+        values: impl IntoIterator<Item = T>,
+    ) -> io::Result<()> {
+        for value in values {
+            self.owed.extend(serde_json::to_vec(&value)?);
+            self.owed.push(b'\n');
+        }
         self.file.write_all_at(&self.owed, self.length)?;
         self.length += self.owed.len() as u64;
         self.owed.clear();

@@ -71,7 +71,7 @@ pub(crate) struct Start {
 /// Where the bytes of a stream go; each of the two if it is there, else nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Output {
-    /// Absolute, in a folder that exists.
+    /// Absolute. The folder that it is in is made.
     pub(crate) file: Option<PathBuf>,
     /// The file does not grow much beyond this: it becomes `FILE.1`, that `FILE.2`, and so on.
     pub(crate) rotate: Option<Rotate>,

@@ -13,7 +13,10 @@ use std::{
 use airglow_model::wire::Status;
 use serde::{Deserialize, Serialize};
 
-use crate::lines::{self, Lines};
+use crate::{
+    folder::write_private,
+    lines::{self, Lines},
+};
 
 pub(crate) struct Reports {
     /// By number.
@@ -122,7 +125,7 @@ fn rewrite(path: &Path, newest: u64, pending: &VecDeque<Status>) -> io::Result<L
         text.push('\n');
     }
     let unfinished = path.with_extension("unfinished");
-    fs::write(&unfinished, &text)?;
+    write_private(&unfinished, text.as_bytes())?;
     fs::rename(&unfinished, path)?;
     Lines::open(path, text.len() as u64)
 }

@@ -4,39 +4,64 @@
 //! not to leave the sandbox on any way (`RESOLVE_BENEATH`), so there is no moment between looking
 //! where a path leads and going there. What is mounted in it is not its task's either, and the
 //! sandbox itself may have been replaced by a link.
+//!
+//! A log that is rotated is one log nevertheless. Its files `LOG.2`, `LOG.1`, `LOG` each say how
+//! much of it came before them, so what has been written at an offset is found there as long as it
+//! is kept, whatever its file is called by then. Nobody is asked to hold still meanwhile: files only
+//! ever move on to higher numbers, which is also the way in which they are sought, so the worst that
+//! a rotation in between can do is to show us one that we hold already.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+mod entries;
 
-use airglow_model::{
-    machine::Timestamp,
-    wire::{Answer, Bytes, Entry},
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fs::{File, Metadata},
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::{FileExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
 };
+
+use airglow_model::wire::{Answer, Bytes};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::{
-    fs::{Dir, Mode, OFlags, ResolveFlags, open, openat2, statat},
+    fs::{Mode, OFlags, ResolveFlags, fgetxattr, open, openat2},
     io::Errno,
 };
+
+use self::entries::entries;
 
 /// The most that is read at once, whatever was asked for.
 const PIECE_MAX: u32 = 1024 * 1024;
 
-/// The most entries of a folder that are listed: an answer has to fit into a message.
-const ENTRIES_MAX: usize = 10_000;
+/// How many bytes of a log came before this file, in decimal digits. Without it nothing is known to.
+const BASE: &str = "user.airglow.base";
 
-/// A piece of a file below `sandbox`. A negative offset counts from the end.
+/// The most files of one log that are held open at once, and that are looked for at all.
+const HELD_MAX: usize = 64;
+const FILES_MAX: u32 = 10_000;
+
+/// How often files may move on while the base of one is worked out.
+const TRIES: usize = 100;
+
+/// A piece of a log below `sandbox`, rotated or not. A negative offset counts from the end; one that
+/// is not kept any more is taken for the oldest that is.
 pub(crate) fn piece(sandbox: &Path, path: &Path, offset: i64, length: u32) -> Answer {
-    answer(path, open_below(sandbox, path).and_then(|file| read_piece(&file, offset, length)))
+    answer(path, Below::new(sandbox).and_then(|below| below.log_piece(path, offset, length)))
 }
 
 /// A folder's entries, or a piece of a file.
 pub(crate) fn file(sandbox: &Path, path: &Path, offset: u64, length: u32) -> Answer {
-    let found = open_below(sandbox, path).and_then(|file| {
-        if file.metadata()?.is_dir() {
-            Ok(Answer::Folder { entries: entries(&file)? })
-        } else {
-            read_piece(&file, i64::try_from(offset).unwrap_or(i64::MAX), length)
-        }
-    });
+    let found =
+        Below::new(sandbox).and_then(|below| below.open(path)).and_then(
+            |(file, about)| match about.is_dir() {
+                true => Ok(Answer::Folder { entries: entries(&file)? }),
+                false => file_piece(&file, about.len(), offset, length),
+            },
+        );
     answer(path, found)
 }
 
@@ -55,78 +80,262 @@ fn is_absence(error: &io::Error) -> bool {
     absent.iter().any(|it| error.raw_os_error() == Some(it.raw_os_error()))
 }
 
-fn open_below(sandbox: &Path, path: &Path) -> io::Result<File> {
-    let path = path.strip_prefix("/").unwrap_or(path);
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let itself = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = open(sandbox, itself, Mode::empty())?;
-    // A FIFO would keep us waiting for its writer.
-    let how = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let within = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-    let file = File::from(openat2(folder, path, how, Mode::empty(), within)?);
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() || kind.is_dir() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is neither a file nor a folder"))
+/// A sandbox that is held open, so that all that is read at once is read from the same one.
+struct Below(OwnedFd);
+
+impl Below {
+    fn new(sandbox: &Path) -> io::Result<Self> {
+        let itself = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::PATH;
+        Ok(Self(open(sandbox, itself, Mode::empty())?))
+    }
+
+    /// A file or a folder. Nothing else is opened, not even for a moment: whoever waits at the other
+    /// end of a FIFO would notice, and so would a device.
+    fn open(&self, path: &Path) -> io::Result<(File, Metadata)> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let place = OFlags::PATH | OFlags::CLOEXEC;
+        let place = File::from(openat2(&self.0, path, place, Mode::empty(), within)?);
+        let kind = place.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(io::Error::other("it is neither a file nor a folder"));
+        }
+        let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+        let about = file.metadata()?;
+        Ok((file, about))
+    }
+
+    fn log_piece(&self, path: &Path, offset: i64, length: u32) -> io::Result<Answer> {
+        let log = Log { below: self, path };
+        let newest = log.newest()?;
+        let size = newest.end();
+        let asked = match u64::try_from(offset) {
+            Ok(offset) => offset.min(size),
+            Err(_) => size.saturating_sub(offset.unsigned_abs()),
+        };
+        let parts = log.parts(newest, asked)?;
+        let start = parts.front().map_or(asked, |oldest| oldest.base.max(asked));
+        let wanted = u64::from(length.min(PIECE_MAX)).min(size - start);
+        let bytes = read_across(&parts, start, wanted)?;
+        // Who said where to begin gets exactly what is there, so that pieces can be put together.
+        let is_roughly = offset < 0 || start != asked;
+        Ok(as_piece(bytes, start, size, is_roughly))
     }
 }
 
-fn read_piece(file: &File, offset: i64, length: u32) -> io::Result<Answer> {
-    let size = file.metadata()?.len();
-    let offset = match u64::try_from(offset) {
-        Ok(offset) => offset.min(size),
-        Err(_) => size.saturating_sub(offset.unsigned_abs()),
-    };
-    let length = u64::from(length.min(PIECE_MAX)).min(size - offset);
+/// One log, in however many files.
+struct Log<'a> {
+    below: &'a Below,
+    path: &'a Path,
+}
+
+/// A file of a log: its bytes from `base` on.
+struct Part {
+    /// The higher the older; what it was called when it was opened.
+    number: u32,
+    base: u64,
+    len: u64,
+    inode: u64,
+    file: File,
+}
+
+impl Part {
+    fn end(&self) -> u64 {
+        self.base + self.len
+    }
+}
+
+impl Log<'_> {
+    /// The one that is written to; or, while it is replaced, the one that was.
+    fn newest(&self) -> io::Result<Part> {
+        match self.part(0) {
+            Err(error) if is_absence(&error) => match self.part(1) {
+                Err(older) if is_absence(&older) => Err(error),
+                part => part,
+            },
+            part => part,
+        }
+    }
+
+    /// From the one that holds `offset`, or the oldest there is, towards the newest.
+    fn parts(&self, newest: Part, offset: u64) -> io::Result<VecDeque<Part>> {
+        let mut oldest = (newest.number, newest.base);
+        let mut parts = VecDeque::from([newest]);
+        let mut was_missing = false;
+        while offset < oldest.1 && oldest.0 < FILES_MAX {
+            oldest.0 += 1;
+            let part = match self.part(oldest.0) {
+                Ok(part) => part,
+                // One number is free while files move on; two are where they end.
+                Err(error) if is_absence(&error) && !was_missing => {
+                    was_missing = true;
+                    continue;
+                }
+                Err(_) => break,
+            };
+            was_missing = false;
+            if oldest.1 <= part.base {
+                continue; // It has moved on since we saw it under a lower number.
+            }
+            if part.end() != oldest.1 {
+                break; // Somebody has removed or changed what was between.
+            }
+            oldest.1 = part.base;
+            parts.push_front(part);
+            parts.truncate(HELD_MAX);
+        }
+        Ok(parts)
+    }
+
+    fn part(&self, number: u32) -> io::Result<Part> {
+        let mut part = self.open(number)?;
+        for _ in 0..TRIES {
+            if said_base(&part.file).is_some() {
+                break;
+            }
+            let base = self.base_after(&part);
+            let now = self.open(number)?;
+            if now.inode == part.inode {
+                part.base = base;
+                break;
+            }
+            // They have moved on while we looked, so what we saw was not all older.
+            part = now;
+        }
+        part.base = said_base(&part.file).unwrap_or(part.base);
+        // Offsets are signed for those who ask; nobody has written that much.
+        if i64::try_from(part.base.saturating_add(part.len)).is_err() {
+            part.base = 0;
+        }
+        Ok(part)
+    }
+
+    /// Of a file that does not say it, because it is the first, or not yet, or because this file
+    /// system has no room for it: all of what is older, as far as it is there.
+    fn base_after(&self, part: &Part) -> u64 {
+        let mut base = 0_u64;
+        let mut last = part.inode;
+        let mut was_missing = false;
+        for number in part.number + 1..FILES_MAX {
+            let Ok(older) = self.open(number) else {
+                if was_missing {
+                    break;
+                }
+                was_missing = true;
+                continue;
+            };
+            was_missing = false;
+            if older.inode == last {
+                continue;
+            }
+            last = older.inode;
+            base = base.saturating_add(older.len);
+            if let Some(said) = said_base(&older.file) {
+                return base.saturating_add(said);
+            }
+        }
+        base
+    }
+
+    /// Its base is not known by then.
+    fn open(&self, number: u32) -> io::Result<Part> {
+        let path = match number {
+            0 => self.path.to_owned(),
+            older => {
+                let mut name = OsString::from(self.path);
+                name.push(format!(".{older}"));
+                PathBuf::from(name)
+            }
+        };
+        let (file, about) = self.below.open(&path)?;
+        if about.is_dir() {
+            return Err(io::Error::other("it is a folder, not a log"));
+        }
+        Ok(Part { number, base: 0, len: about.len(), inode: about.ino(), file })
+    }
+}
+
+fn said_base(file: &File) -> Option<u64> {
+    let mut text = [0; 20];
+    let length = fgetxattr(file, BASE, &mut text).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()?.parse().ok()
+}
+
+/// `wanted` bytes from `start` on, which the first of the parts has; fewer if a part is shorter than
+/// it was a moment ago.
+fn read_across(parts: &VecDeque<Part>, start: u64, wanted: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        let at = start + bytes.len() as u64;
+        let length = (wanted - bytes.len() as u64).min(part.end() - at);
+        let read = read(&part.file, at - part.base, length)?;
+        let is_short = (read.len() as u64) < length;
+        bytes.extend(read);
+        if is_short || bytes.len() as u64 == wanted {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+fn file_piece(file: &File, size: u64, offset: u64, length: u32) -> io::Result<Answer> {
+    let offset = offset.min(size);
+    let bytes = read(file, offset, u64::from(length.min(PIECE_MAX)).min(size - offset))?;
+    Ok(as_piece(bytes, offset, size, false))
+}
+
+/// Fewer, if the file ends before that.
+fn read(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).expect("a piece is small")];
     let mut filled = 0;
     while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64)? {
-            0 => break,
-            more => filled += more,
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     bytes.truncate(filled);
-    Ok(Answer::Piece { offset, size, data: as_text(bytes) })
+    Ok(bytes)
 }
 
-fn as_text(bytes: Vec<u8>) -> Bytes {
-    match String::from_utf8(bytes) {
-        Ok(text) => Bytes::Text(text),
-        Err(error) => Bytes::Base64(BASE64_STANDARD.encode(error.as_bytes())),
-    }
-}
-
-fn entries(folder: &File) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        if entries.len() == ENTRIES_MAX {
-            break;
+/// Text stays text where its last character has been cut: that one is left to the next piece, unless
+/// there is nothing else. If it begins only roughly where it was asked to, the same goes for its
+/// first, and nobody misses it.
+fn as_piece(bytes: Vec<u8>, offset: u64, size: u64, begins_roughly: bool) -> Answer {
+    let is_rest = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
+    let skipped = match begins_roughly {
+        true => bytes.iter().take(3).take_while(is_rest).count(),
+        false => 0,
+    };
+    let whole = match std::str::from_utf8(&bytes[skipped..]) {
+        Ok(text) => Some(text),
+        Err(cut) if cut.error_len().is_none() && 0 < cut.valid_up_to() => {
+            std::str::from_utf8(&bytes[skipped..skipped + cut.valid_up_to()]).ok()
         }
-        let name = entry?.file_name().to_owned();
-        if name.as_bytes() == b"." || name.as_bytes() == b".." {
-            continue;
+        Err(_) => None,
+    };
+    // A zero would be six letters in a message, and no text has any.
+    match whole.filter(|it| !it.contains('\0')) {
+        Some(text) => {
+            let data = Bytes::Text(text.to_owned());
+            Answer::Piece { offset: offset + skipped as u64, size, data }
         }
-        // The link itself, not what it leads to; gone in the meantime is no mistake.
-        let Ok(it) = statat(folder, &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        let seconds = u64::try_from(it.st_mtime).unwrap_or(0);
-        entries.push(Entry {
-            name: name.to_string_lossy().into_owned(),
-            is_folder: rustix::fs::FileType::from_raw_mode(it.st_mode).is_dir(),
-            size: u64::try_from(it.st_size).unwrap_or(0),
-            modified_at: Timestamp(seconds * 1000),
-        });
+        None => Answer::Piece { offset, size, data: Bytes::Base64(BASE64_STANDARD.encode(bytes)) },
     }
-    entries.sort_by(|a, b| (!a.is_folder, &a.name).cmp(&(!b.is_folder, &b.name)));
-    Ok(entries)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        io::Write,
+        os::unix::fs::{OpenOptionsExt, symlink},
+    };
 
-    use super::*;
+    use super::{entries::ENTRIES_MAX, *};
 
     #[test]
     fn a_piece_may_be_counted_from_the_end() {
@@ -193,6 +402,7 @@ mod tests {
         assert_eq!(names, [("z", true), ("a", false)]);
         assert_eq!(entries[1].size, 2);
     }
+
     #[test]
     fn a_folder_with_very_much_in_it_is_cut_short() {
         let sandbox = tempfile::tempdir().unwrap();
@@ -203,5 +413,254 @@ mod tests {
             panic!()
         };
         assert_eq!(entries.len(), ENTRIES_MAX);
+    }
+
+    /// A log as a shepherd writes it, in files of `size` bytes.
+    struct Written {
+        sandbox: tempfile::TempDir,
+        size: u64,
+        backups: u32,
+        /// Of all there ever was.
+        length: u64,
+        file: File,
+        says_base: bool,
+    }
+
+    impl Written {
+        fn new(size: u64, backups: u32) -> Self {
+            let sandbox = tempfile::tempdir().unwrap();
+            let file = File::create(sandbox.path().join("log")).unwrap();
+            Self { sandbox, size, backups, length: 0, file, says_base: true }
+        }
+
+        fn path(&self, number: u32) -> PathBuf {
+            let name = if number == 0 { "log".into() } else { format!("log.{number}") };
+            self.sandbox.path().join(name)
+        }
+
+        fn write(&mut self, mut bytes: &[u8]) {
+            while !bytes.is_empty() {
+                let filled = self.file.metadata().unwrap().len();
+                if filled == self.size {
+                    self.rotate();
+                    continue;
+                }
+                let room = usize::try_from(self.size - filled).unwrap();
+                let (now, later) = bytes.split_at(bytes.len().min(room));
+                self.file.write_all(now).unwrap();
+                self.length += now.len() as u64;
+                bytes = later;
+            }
+        }
+
+        /// Less carefully than a shepherd: a new file does not say its base from the beginning.
+        fn rotate(&mut self) {
+            for number in (0..self.backups).rev() {
+                fs::rename(self.path(number), self.path(number + 1)).ok();
+            }
+            self.file = File::create(self.path(0)).unwrap();
+            if self.says_base {
+                let base = self.length.to_string();
+                let flags = rustix::fs::XattrFlags::empty();
+                rustix::fs::fsetxattr(&self.file, BASE, base.as_bytes(), flags).unwrap();
+            }
+        }
+
+        fn read(&self, offset: i64, length: u32) -> (u64, u64, String) {
+            read_text(self.sandbox.path(), offset, length)
+        }
+    }
+
+    fn read_text(sandbox: &Path, offset: i64, length: u32) -> (u64, u64, String) {
+        let found = piece(sandbox, Path::new("log"), offset, length);
+        let Answer::Piece { offset, size, data: Bytes::Text(text) } = found else {
+            panic!("{found:?}")
+        };
+        (offset, size, text)
+    }
+
+    fn piece_of(offset: u64, size: u64, text: &str) -> (u64, u64, String) {
+        (offset, size, text.to_owned())
+    }
+
+    #[test]
+    fn a_rotated_log_is_one_log() {
+        let mut log = Written::new(4, 3);
+        log.write(b"0123456789abcdef");
+        assert_eq!(log.read(0, 100), piece_of(0, 16, "0123456789abcdef"));
+        assert_eq!(log.read(3, 6), piece_of(3, 16, "345678"));
+        assert_eq!(log.read(-5, 100), piece_of(11, 16, "bcdef"));
+        assert_eq!(log.read(12, 100), piece_of(12, 16, "cdef"));
+        assert_eq!(log.read(16, 100), piece_of(16, 16, ""));
+        assert_eq!(log.read(17, 100), piece_of(16, 16, ""));
+        log.write(b"ghijkl");
+        for gone in [0, 7, -100] {
+            assert_eq!(log.read(gone, 6), piece_of(8, 22, "89abcd"), "{gone}");
+        }
+        assert_eq!(log.read(9, 100), piece_of(9, 22, "9abcdefghijkl"));
+    }
+
+    #[test]
+    fn a_log_is_read_while_its_files_move_on() {
+        let mut log = Written::new(4, 3);
+        log.write(b"0123456789");
+        fs::rename(log.path(2), log.path(3)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+        fs::rename(log.path(1), log.path(2)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+        fs::rename(log.path(0), log.path(1)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+        File::create(log.path(0)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+        assert_eq!(log.read(-1, 100), piece_of(9, 10, "9"));
+    }
+
+    #[test]
+    fn what_is_missing_from_a_log_ends_it() {
+        let mut log = Written::new(4, 3);
+        log.write(b"0123456789abcdef");
+        fs::remove_file(log.path(2)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(8, 16, "89abcdef"));
+        fs::remove_file(log.path(1)).unwrap();
+        fs::create_dir(log.path(1)).unwrap();
+        assert_eq!(log.read(0, 100), piece_of(12, 16, "cdef"));
+        fs::remove_file(log.path(0)).unwrap();
+        let found = piece(log.sandbox.path(), Path::new("log"), 0, 1);
+        assert!(matches!(found, Answer::Failed { .. }), "{found:?}");
+        fs::remove_dir(log.path(1)).unwrap();
+        let found = piece(log.sandbox.path(), Path::new("log"), 0, 1);
+        assert_eq!(found, Answer::NotFound { what: "log".into() });
+    }
+
+    #[test]
+    fn where_files_cannot_say_what_came_before_them_it_is_what_is_there() {
+        let mut log = Written::new(4, 2);
+        log.says_base = false;
+        log.write(b"0123456789");
+        assert_eq!(log.read(3, 100), piece_of(3, 10, "3456789"));
+        let lie = |text: &[u8]| {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::fsetxattr(&log.file, BASE, text, flags).unwrap();
+        };
+        lie(b"a lot");
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+        lie(b"18446744073709551615");
+        assert_eq!(log.read(0, 100), piece_of(0, 2, "89"));
+        lie(b"000000000000000000000000000000000000000000001");
+        assert_eq!(log.read(0, 100), piece_of(0, 10, "0123456789"));
+    }
+
+    #[test]
+    fn no_byte_is_missing_or_doubled_for_who_reads_while_others_rotate() {
+        const NUMBERS: u32 = 20_000;
+        let mut log = Written::new(500, 300);
+        let sandbox = log.sandbox.path().to_owned();
+        let expected: String = (0..NUMBERS).map(|it| format!("{it}\n")).collect();
+        let total = expected.len();
+        let writer = std::thread::spawn(move || {
+            for number in 0..NUMBERS {
+                log.write(format!("{number}\n").as_bytes());
+            }
+            log
+        });
+        let mut seen = String::new();
+        let mut biggest = 0;
+        while seen.len() < total {
+            let at = i64::try_from(seen.len()).unwrap();
+            let (offset, size, text) = read_text(&sandbox, at, 1200);
+            assert_eq!(offset, seen.len() as u64);
+            assert!(biggest <= size, "{size} after {biggest}");
+            biggest = size;
+            seen.push_str(&text);
+            let (offset, size, text) = read_text(&sandbox, -700, 100);
+            let offset = usize::try_from(offset).unwrap();
+            assert_eq!(text, expected[offset..offset + text.len()], "{offset} of {size}");
+            // And one that is many files back.
+            let (offset, _, text) = read_text(&sandbox, at / 2, 100);
+            let offset = usize::try_from(offset).unwrap();
+            assert_eq!(text, expected[offset..offset + text.len()]);
+        }
+        let differs = seen.bytes().zip(expected.bytes()).position(|(a, b)| a != b);
+        assert_eq!((differs, seen.len()), (None, total));
+        drop(writer.join().unwrap());
+    }
+
+    #[test]
+    fn text_stays_text_where_a_character_is_cut() {
+        let mut log = Written::new(4, 2);
+        // Of 2, 3, 1, 4 and 2 bytes; the files end within the second and the fourth.
+        log.write("é€x😀é".as_bytes());
+        assert_eq!(log.read(0, 100), piece_of(0, 12, "é€x😀é"));
+        assert_eq!(log.read(0, 4), piece_of(0, 12, "é"));
+        assert_eq!(log.read(2, 8), piece_of(2, 12, "€x😀"));
+        assert_eq!(log.read(-3, 100), piece_of(10, 12, "é"));
+        assert_eq!(log.read(-8, 7), piece_of(5, 12, "x😀"));
+        // Whoever names a byte gets it, and a character is not left to a next piece for ever.
+        let exactly = |offset, length, base64: &str| {
+            let found = piece(log.sandbox.path(), Path::new("log"), offset, length);
+            let data = Bytes::Base64(base64.into());
+            let offset = u64::try_from(offset).unwrap();
+            assert_eq!(found, Answer::Piece { offset, size: 12, data });
+        };
+        exactly(1, 1, "qQ==");
+        exactly(2, 2, "4oI=");
+        let whole = |offset, length| {
+            let found = file(log.sandbox.path(), Path::new("log.1"), offset, length);
+            let Answer::Piece { offset, size: 4, data } = found else { panic!("{found:?}") };
+            (offset, data)
+        };
+        assert_eq!(whole(0, 5), (0, Bytes::Base64("rHjwnw==".into())));
+        assert_eq!(whole(1, 5), (1, Bytes::Text("x".into())));
+        assert_eq!(whole(2, 5), (2, Bytes::Base64("8J8=".into())));
+    }
+
+    #[test]
+    fn a_console_is_a_file_like_any_other() {
+        let sandbox = tempfile::tempdir().unwrap();
+        fs::create_dir(sandbox.path().join(".console")).unwrap();
+        fs::write(sandbox.path().join(".console/stdout"), "hello").unwrap();
+        let expected = Answer::Piece { offset: 1, size: 5, data: Bytes::Text("ell".into()) };
+        assert_eq!(file(sandbox.path(), Path::new(".console/stdout"), 1, 3), expected);
+    }
+
+    #[test]
+    fn a_file_may_be_huge_and_empty_inside_or_shrink_while_it_is_read() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let log = File::create(sandbox.path().join("log")).unwrap();
+        log.set_len(1 << 42).unwrap();
+        log.write_at(b"end", (1 << 42) - 3).unwrap();
+        assert_eq!(read_text(sandbox.path(), -3, 100), piece_of((1 << 42) - 3, 1 << 42, "end"));
+        assert_eq!(read_text(sandbox.path(), i64::MAX, 2), piece_of(1 << 42, 1 << 42, ""));
+        for (asked, offset) in [(1 << 41, 1 << 41), (i64::MIN, 0)] {
+            let zeros = Answer::Piece { offset, size: 1 << 42, data: Bytes::Base64("AAA=".into()) };
+            assert_eq!(piece(sandbox.path(), Path::new("log"), asked, 2), zeros);
+        }
+        let below = Below::new(sandbox.path()).unwrap();
+        let newest = Log { below: &below, path: Path::new("log") }.newest().unwrap();
+        log.set_len(5).unwrap();
+        let parts = VecDeque::from([newest]);
+        assert_eq!(read_across(&parts, 3, 100).unwrap(), b"\0\0");
+        assert_eq!(read_across(&parts, 10, 100).unwrap(), b"");
+    }
+
+    #[test]
+    fn nobody_who_waits_at_a_fifo_notices_that_it_was_looked_at() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let fifo = sandbox.path().join("log");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut reader = fs::OpenOptions::new();
+        reader.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        let mut reader = reader.open(&fifo).unwrap();
+        let mut writer = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        drop(std::mem::replace(&mut reader, File::open("/dev/null").unwrap()));
+        for found in [
+            file(sandbox.path(), Path::new("log"), 0, 100),
+            piece(sandbox.path(), Path::new("log"), 0, 100),
+        ] {
+            let why = "log: it is neither a file nor a folder".to_owned();
+            assert_eq!(found, Answer::Failed { why });
+        }
+        let error = writer.write(b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

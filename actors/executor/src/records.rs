@@ -1,33 +1,41 @@
 //! What the disk says of tasks, for whoever is not their runner.
 
-use std::{io, path::Path};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
+use airglow_kit::now;
 use airglow_model::{
+    machine::Timestamp,
+    retention::{self, Kept, Retention},
     run::Run,
     wire::{Answer, Launch, Question, RunState, TaskView},
 };
 
 use crate::{
     folder::{TaskFolder, Tasks, log_within_sandbox},
+    forced,
     inventory::Inventory,
-    journal, reading,
+    journal,
+    known::Known,
+    meter,
+    outline::Outline,
+    reading,
 };
 
 /// What was here when the agent ended. A task that cannot be read does not keep the others waiting.
-pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
+/// One that nobody can look after is ended.
+pub(crate) fn take_stock(tasks: &Tasks, end: impl Fn(&TaskFolder)) -> io::Result<Inventory> {
     let mut inventory = Inventory::default();
     for folder in tasks.all()?.iter().filter(|it| it.settled_at().is_none()) {
         match folder.launch() {
             Ok(Some(launch)) => {
-                let state = read_back(folder, &launch).map_or(RunState::Lost, |it| it.state());
+                let state = read_back(folder, &launch).map_or(RunState::Lost, |(_, it)| it.state());
                 inventory.add(&launch, state);
             }
             // Nothing was ever done with it.
             Ok(None) => discard(folder),
-            // Nobody will look after it, so it must not go on.
             Err(error) => {
                 tracing::error!(?folder, %error, "cannot be read, so it is ended");
-                folder.end_by_force();
+                end(folder);
             }
         }
     }
@@ -35,38 +43,42 @@ pub(crate) fn take_stock(tasks: &Tasks) -> io::Result<Inventory> {
 }
 
 /// For when there is nobody left to end them properly.
-pub(crate) fn end_by_force(tasks: &Tasks) {
-    match tasks.all() {
+pub(crate) fn end_by_force(known: &Known) {
+    match known.tasks.all() {
         Ok(all) => {
             for folder in all.iter().filter(|it| it.settled_at().is_none()) {
-                folder.end_by_force();
+                end(known, folder);
             }
         }
         Err(error) => tracing::error!(%error, "cannot find the tasks, so they are not ended"),
     }
 }
 
-fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<Run> {
-    let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
-    journal::read(&folder.journal(), run)
+pub(crate) fn end(known: &Known, folder: &TaskFolder) {
+    let group = known.cgroups.as_ref().ok().zip(folder.id()).map(|(it, id)| it.of(&id));
+    forced::end(folder, group.as_ref());
 }
 
-pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
+fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<(Outline, Run)> {
+    let outline = Outline::of(launch);
+    let run = journal::read(&folder.journal(), outline.run(launch)?)?;
+    Ok((outline, run))
+}
+
+pub(crate) fn answer(known: &Known, question: &Question) -> Answer {
     let (Question::Task { task_id }
     | Question::Log { task_id, .. }
     | Question::File { task_id, .. }) = question
     else {
-        return Answer::Failed { why: "nothing is measured".to_owned() };
+        return Answer::Metrics { text: known.metrics.text() };
     };
-    let Some((folder, launch)) = tasks.launched(task_id).ok().flatten() else {
+    let Some((folder, launch)) = known.tasks.launched(task_id).ok().flatten() else {
         return Answer::NotFound { what: task_id.to_string() };
     };
     match question {
         Question::Metrics => unreachable!("it is about no task"),
-        Question::Task { .. } => match read_back(&folder, &launch) {
-            Ok(run) => {
-                Answer::Task(Box::new(TaskView { processes: run.views(), ..TaskView::default() }))
-            }
+        Question::Task { .. } => match view(known, &folder, &launch) {
+            Ok(view) => Answer::Task(Box::new(view)),
             Err(error) => Answer::Failed { why: error.to_string() },
         },
         Question::Log { process, run, stream, offset, length, .. } => {
@@ -79,14 +91,47 @@ pub(crate) fn answer(tasks: &Tasks, question: &Question) -> Answer {
     }
 }
 
-/// Forgets what has been over for longest, but for so many, and removes whatever is forgotten.
-pub(crate) fn tidy(tasks: &Tasks, most: usize) -> io::Result<()> {
+/// Of a task that nobody runs any more.
+fn view(known: &Known, folder: &TaskFolder, launch: &Launch) -> io::Result<TaskView> {
+    let (outline, run) = read_back(folder, launch)?;
+    let owner = known.owners.of(&launch.config.spec.role);
+    let user = owner.map(|it| it.name.clone()).unwrap_or_default();
+    Ok(TaskView { user, ..outline.view(&run) })
+}
+
+/// Forgets those of the tasks that are over that nobody will want to look at any more, and removes
+/// whatever is forgotten.
+pub(crate) fn tidy(tasks: &Tasks, retention: &Retention) -> io::Result<()> {
     let settled = |it: TaskFolder| Some((it.settled_at()?, it));
-    let mut settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
-    settled.sort_by_key(|(at, _)| *at);
-    settled.truncate(settled.len().saturating_sub(most));
-    settled.iter().for_each(|(_, folder)| discard(folder));
+    let settled: Vec<_> = tasks.all()?.into_iter().filter_map(settled).collect();
+    let disk = meter::space(tasks.path())?;
+    let is_short = retention.free_min * disk.size as f64 > disk.free as f64;
+    let kept = |(settled_at, folder): &(Timestamp, TaskFolder)| {
+        // To find that out takes long, so it is not done in vain.
+        let bytes = if is_short { bytes_below(folder.path()) } else { 0 };
+        Kept { settled_at: *settled_at, bytes }
+    };
+    let kept: Vec<_> = settled.iter().map(kept).collect();
+    for place in retention::discard(&kept, now(), disk, retention) {
+        discard(&settled[place].1);
+    }
     tasks.sweep()
+}
+
+/// As allocated on the disk; what cannot be seen is not counted.
+fn bytes_below(folder: &Path) -> u64 {
+    let mut folders = vec![folder.to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            bytes += metadata.blocks() * 512;
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bytes
 }
 
 fn discard(folder: &TaskFolder) {
@@ -107,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_of_what_is_over_are_kept_and_all_that_is_not_over() {
+    fn what_is_over_is_kept_as_long_as_it_may_be_and_what_is_not_is_kept() {
         let data = tempfile::tempdir().unwrap();
         let tasks = Tasks::below(data.path()).unwrap();
         let path = |name: &str| data.path().join("tasks").join(name);
@@ -119,9 +164,16 @@ mod tests {
                 settled.set_modified(UNIX_EPOCH + Duration::from_secs(at)).unwrap();
             }
         }
-        tidy(&tasks, 2).unwrap();
-        assert_eq!(["a", "b", "c", "d"].map(|name| path(name).exists()), [true, false, true, true]);
+        let everything = Retention { age_max: Duration::MAX, count_max: 9, free_min: 0.0 };
+        let are_there = || ["a", "b", "c", "d"].map(|name| path(name).exists());
+        tidy(&tasks, &everything).unwrap();
+        assert_eq!(are_there(), [true; 4]);
+        tidy(&tasks, &Retention { count_max: 2, ..everything }).unwrap();
+        assert_eq!(are_there(), [true, false, true, true]);
+        tidy(&tasks, &Retention { age_max: Duration::ZERO, ..everything }).unwrap();
+        assert_eq!(are_there(), [false, false, false, true]);
     }
+
     #[test]
     fn a_folder_that_cannot_be_used_is_in_nobodys_way() {
         let data = tempfile::tempdir().unwrap();
@@ -133,9 +185,9 @@ mod tests {
         fs::write(path("torn").join("launch.json"), "{").unwrap();
         // No folder, so it can neither be removed nor replaced by one.
         File::create(path(".stuck")).unwrap();
-        assert_eq!(take_stock(&tasks).unwrap().all().count(), 0);
+        assert_eq!(take_stock(&tasks, |_| {}).unwrap().all().count(), 0);
         assert_eq!(["empty", "stuck", "torn"].map(|it| path(it).exists()), [false, true, true]);
-        tidy(&tasks, 0).unwrap();
+        tidy(&tasks, &Retention::default()).unwrap();
         assert!(!path(".empty").exists());
     }
 }

@@ -3,27 +3,31 @@
 //! A runner that starts reads its task from the folder, whether the task is new, or the runner
 //! before it crashed, or the agent did. There is no other way for it to learn what it is to run.
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use airglow_kit::{GaveUp, Lifeline, Supervisor, To, Wake, now};
+use airglow_kit::{GaveUp, Lifeline, Supervisor, To, now};
 use airglow_model::{
     ids::TaskId,
     machine::{Machine, Timestamp},
-    process::Exit,
-    restart::Intensity,
-    run::{Effect, Event, Run, RunId},
-    wire::RunState,
+    run::{Effect, Event, Run, RunId, Stage},
+    wire::{HealthView, RunState, TaskView},
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     Host,
+    care::Care,
+    checkup::{Appointment, Told},
+    herd::{Herd, Word},
     journal::Journal,
-    process::{Care, Process, Wish},
-    sandbox::Sandbox,
+    outline::Outline,
+    process::Process,
     uplink::{Report, Show},
 };
+
+mod acting;
+mod reading_back;
 
 pub(crate) struct Runner {
     id: TaskId,
@@ -37,13 +41,25 @@ struct Task {
     journal: Journal,
     /// What has been asked for since this runner started, as long as the state still asks for it.
     asked: BTreeSet<Effect>,
+    outline: Outline,
     /// Why it cannot run here, if it cannot.
-    care: Result<Arc<Care>, String>,
-    processes: Option<Addr<Supervisor<Process, RunId>>>,
+    team: Result<Team, String>,
+    /// What it takes is seen.
+    is_watched: bool,
+    /// As long as it is looked at whether it is healthy.
+    appointment: Option<Appointment>,
+    health: Option<HealthView>,
     alarm: Option<SpawnHandle>,
     shown: Shown,
-    /// Dropped with us, so that the processes know.
+    /// Dropped with us, so that the others know.
     _leash: watch::Sender<()>,
+}
+
+/// Who runs it.
+struct Team {
+    care: Arc<Care>,
+    herd: Addr<Supervisor<Herd, TaskId>>,
+    processes: Addr<Supervisor<Process, RunId>>,
 }
 
 /// When people last heard of the processes, and whether they soon will again.
@@ -53,51 +69,70 @@ struct Shown {
     is_due: bool,
 }
 
-/// Something happened to the task.
+/// Things happened to the task, in this order.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Happened(pub(crate) Event);
+pub(crate) struct Happened(pub(crate) Vec<Event>);
 
-/// Somebody tends this run from now on, perhaps in the place of one who crashed, and has not heard
-/// what is wanted of it.
+/// Whoever has the line to the shepherd does not know what is wanted of the task.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Tended(pub(crate) RunId);
+pub(crate) struct Attended;
+
+/// Which runs are there to be tended?
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<RunId>")]
+pub(crate) struct Tended;
 
 /// The scheduler knows how it ended. There is nothing left to do.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Dismissed;
 
-/// Say how the processes are, even if nothing is new.
+/// Say how the task is, even if nothing is new.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ShowAgain;
 
+/// Somebody looked whether it is healthy.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Examined(Told);
+
+/// Say it to somebody who asked.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Describe(pub(crate) oneshot::Sender<TaskView>);
+
 /// Nobody can look more often than that.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
-
-const PROCESS_CRASHES: Intensity = Intensity { restarts: 3, period: Duration::from_secs(60) };
 
 impl Runner {
     pub(crate) fn start(lifeline: Lifeline<TaskId>, host: Arc<Host>, id: &TaskId) -> Addr<Self> {
         Self { id: id.clone(), host, task: None, _lifeline: lifeline }.start()
     }
 
-    fn happened(&mut self, event: &Event, ctx: &mut Context<Self>) {
+    fn happened(&mut self, events: &[Event], ctx: &mut Context<Self>) {
         let Some(task) = &mut self.task else { return };
         let now = now();
-        match task.run.step(now, event) {
-            Ok(next) => {
-                // A full disk is no reason to lose hold of what runs: only our successor will miss it.
-                if let Err(error) = task.journal.append(now, event) {
-                    tracing::error!(task = %self.id, %error, "cannot write what happened");
+        let mut accepted = Vec::new();
+        for event in events {
+            match task.run.step(now, event) {
+                Ok(next) => {
+                    task.run = next;
+                    accepted.push(event);
                 }
-                task.run = next;
-                self.enter(ctx);
+                Err(rejected) => tracing::debug!(task = %self.id, %rejected, "ignored"),
             }
-            Err(rejected) => tracing::debug!(task = %self.id, %rejected, "ignored"),
         }
+        if accepted.is_empty() {
+            return;
+        }
+        // A full disk is no reason to lose hold of what runs: only our successor will miss it.
+        if let Err(error) = task.journal.append(now, &accepted) {
+            tracing::error!(task = %self.id, %error, "cannot write what happened");
+        }
+        self.enter(ctx);
     }
 
     /// Does what the state asks for and did not ask for before.
@@ -110,11 +145,14 @@ impl Runner {
             ctx.cancel_future(alarm);
         }
         let alarm = task.run.deadline();
-        task.alarm = alarm.map(|(at, event)| ctx.notify_later(Happened(event), at.since(now())));
-        // Whoever hears that a task has ended looks at how its processes did.
-        let ends = |it: &Effect| matches!(it, Effect::Report { state, .. } if state.is_terminal());
-        if news.iter().any(ends) {
-            self.show_now();
+        task.alarm =
+            alarm.map(|(at, event)| ctx.notify_later(Happened(vec![event]), at.since(now())));
+        if !task.asked.contains(&Effect::Check) {
+            task.appointment = None;
+        }
+        task.be_watched();
+        if task.run.is_over() {
+            self.take_leave();
         }
         for effect in news {
             self.perform(effect, ctx);
@@ -122,36 +160,9 @@ impl Runner {
         self.show(ctx);
     }
 
-    fn perform(&self, effect: Effect, ctx: &mut Context<Self>) {
-        let Some(task) = &self.task else { return };
-        match (effect, &task.processes) {
-            (Effect::Report { state, message }, _) => self.report(state, message),
-            (Effect::Prepare, _) => self.prepare(task, ctx),
-            (Effect::Tend(id), Some(processes)) => processes.do_send(Wake(id)),
-            (Effect::Term(id), Some(processes)) => processes.do_send(To(id, Wish::Term)),
-            (Effect::Kill(id), Some(processes)) => processes.do_send(To(id, Wish::Kill)),
-            (effect, None) => tracing::error!(task = %self.id, ?effect, "without a sandbox"),
-        }
-    }
-
-    fn prepare(&self, task: &Task, ctx: &mut Context<Self>) {
-        let care = match &task.care {
-            Ok(care) => care.clone(),
-            Err(why) => return ctx.notify(Happened(Event::NotPrepared { why: why.clone() })),
-        };
-        let workers = self.host.known.workers.clone();
-        let prepared = workers.run(move || care.sandbox.prepare(&care.config.spec.task));
-        ctx.spawn(prepared.into_actor(self).map(|prepared, _, ctx| {
-            ctx.notify(Happened(match prepared {
-                Ok(()) => Event::Prepared,
-                Err(why) => Event::NotPrepared { why },
-            }));
-        }));
-    }
-
     fn report(&self, state: RunState, message: String) {
-        if let Some(uplink) = self.host.uplink.upgrade() {
-            uplink.do_send(Report { task_id: self.id.clone(), state, message });
+        if let Some(listener) = self.host.reports.upgrade() {
+            listener.do_send(Report { task_id: self.id.clone(), state, message });
         }
     }
 
@@ -173,45 +184,20 @@ impl Runner {
     fn show_now(&mut self) {
         let Some(task) = &mut self.task else { return };
         task.shown = Shown { at: now(), is_due: false };
-        if let Some(uplink) = self.host.uplink.upgrade() {
-            uplink.do_send(Show { task_id: self.id.clone(), processes: task.run.views() });
+        if let Some(listener) = self.host.shows.upgrade() {
+            let view = Box::new(task.view(&self.id, &self.host.known));
+            listener.do_send(Show { task_id: self.id.clone(), view });
         }
     }
-}
 
-impl Task {
-    /// `None` if nothing of the task is here.
-    fn read(id: &TaskId, host: &Arc<Host>, runner: &Addr<Runner>) -> io::Result<Option<Self>> {
-        let Some((folder, launch)) = host.known.tasks.launched(id)? else { return Ok(None) };
-        let run = Run::new(&launch.config.spec.task).map_err(io::Error::other)?;
-        let (run, journal) = Journal::open(&folder.journal(), run)?;
-        let (sender, leash) = watch::channel(());
-        let sandbox = Sandbox::of(&launch, &folder, &host.known);
-        let care = sandbox.map(|sandbox| {
-            Arc::new(Care {
-                folder,
-                config: launch.config.clone(),
-                sandbox,
-                workers: host.known.workers.clone(),
-                binary: host.known.binary.clone(),
-                runner: runner.downgrade(),
-                leash,
-            })
-        });
-        let processes = care.clone().ok().map(|care| {
-            let start = move |lifeline, id: &RunId| Process::start(lifeline, care.clone(), id);
-            Supervisor::new(PROCESS_CRASHES, runner.clone().recipient(), start).start()
-        });
-        Ok(Some(Self {
-            run,
-            journal,
-            asked: BTreeSet::new(),
-            care,
-            processes,
-            alarm: None,
-            shown: Shown::default(),
-            _leash: sender,
-        }))
+    /// Nobody could tell what becomes of it any more, so nothing may.
+    fn give_up(&self, message: String, ctx: &mut Context<Self>) {
+        tracing::error!(task = %self.id, message, "is given up");
+        let ended = self.host.known.end_by_force(&self.id);
+        ctx.spawn(ended.into_actor(self).map(|(), this, ctx| {
+            this.report(RunState::Lost, message);
+            ctx.stop();
+        }));
     }
 }
 
@@ -221,17 +207,18 @@ impl Actor for Runner {
     fn started(&mut self, ctx: &mut Self::Context) {
         match Task::read(&self.id, &self.host, &ctx.address()) {
             Ok(Some(task)) => {
+                let has_begun = !matches!(task.run.stage(), Stage::Preparing | Stage::Over { .. });
+                if let (Err(why), true) = (&task.team, has_begun) {
+                    return self.give_up(why.clone(), ctx);
+                }
                 self.task = Some(task);
+                self.wake_herd();
                 self.enter(ctx);
             }
             Ok(None) => ctx.stop(),
             Err(error) => {
                 tracing::error!(task = %self.id, %error, "cannot be read back");
-                let ended = self.host.known.end_by_force(&self.id);
-                ctx.spawn(ended.into_actor(self).map(|(), this, ctx| {
-                    this.report(RunState::Lost, "Task checkpoint could not be read.".to_owned());
-                    ctx.stop();
-                }));
+                self.give_up("Task checkpoint could not be read.".to_owned(), ctx);
             }
         }
     }
@@ -240,22 +227,37 @@ impl Actor for Runner {
 impl Handler<Happened> for Runner {
     type Result = ();
 
-    fn handle(&mut self, Happened(event): Happened, ctx: &mut Self::Context) {
-        self.happened(&event, ctx);
+    fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
+        self.happened(&events, ctx);
+    }
+}
+
+impl Handler<Attended> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, _: Attended, ctx: &mut Self::Context) {
+        let Some(task) = &self.task else { return };
+        let is_for_herd = |it: &&Effect| match it {
+            Effect::Prepare | Effect::Term | Effect::Kill => true,
+            Effect::Report { .. } | Effect::Tend(_) | Effect::Check | Effect::Farewell { .. } => {
+                false
+            }
+        };
+        let wanted: Vec<_> = task.asked.iter().filter(is_for_herd).cloned().collect();
+        if task.run.is_over() {
+            self.take_leave();
+        }
+        for effect in wanted {
+            self.perform(effect, ctx);
+        }
     }
 }
 
 impl Handler<Tended> for Runner {
-    type Result = ();
+    type Result = MessageResult<Tended>;
 
-    fn handle(&mut self, Tended(tended): Tended, ctx: &mut Self::Context) {
-        let Some(task) = &self.task else { return };
-        let is_wanted =
-            |it: &&Effect| matches!(it, Effect::Term(id) | Effect::Kill(id) if *id == tended);
-        let wanted: Vec<_> = task.asked.iter().filter(is_wanted).cloned().collect();
-        for effect in wanted {
-            self.perform(effect, ctx);
-        }
+    fn handle(&mut self, _: Tended, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.task.as_ref().map(Task::tended).unwrap_or_default())
     }
 }
 
@@ -279,18 +281,53 @@ impl Handler<ShowAgain> for Runner {
     }
 }
 
-/// Nobody tends this run any more, so it must not go on.
+impl Handler<Describe> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, Describe(asker): Describe, _: &mut Self::Context) {
+        // Without a task there is nothing to say, and the asker looks elsewhere.
+        if let Some(task) = &self.task {
+            asker.send(task.view(&self.id, &self.host.known)).ok();
+        }
+    }
+}
+
+impl Handler<Examined> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, Examined(told): Examined, ctx: &mut Self::Context) {
+        match told {
+            Told::Healthy => self.happened(&[Event::Healthy], ctx),
+            Told::Unhealthy { reason } => self.happened(&[Event::Unhealthy { reason }], ctx),
+            Told::Seen(view) => {
+                let Some(task) = &mut self.task else { return };
+                if let Some(last) = view.last.last() {
+                    let latency = Duration::from_millis(last.latency_ms);
+                    self.host.known.metrics.checked(last.is_success, latency);
+                }
+                task.health = Some(view);
+                self.show(ctx);
+            }
+        }
+    }
+}
+
+/// Nobody watches this run any more, so it must not go on.
 impl Handler<GaveUp<RunId>> for Runner {
     type Result = ();
 
-    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<RunId>, ctx: &mut Self::Context) {
-        tracing::error!(task = %self.id, run = ?on, last_words, "ended by force");
-        let Some(folder) = self.host.known.tasks.task(&self.id) else { return };
-        let run = folder.run(&on);
-        let ended = self.host.known.workers.run(move || run.end_by_force());
-        ctx.spawn(ended.into_actor(self).map(|(), this, ctx| {
-            let lost = Event::Ended { id: on, at: now(), exit: Exit::Lost, leftover: false };
-            this.happened(&lost, ctx);
-        }));
+    fn handle(&mut self, GaveUp { on, last_words }: GaveUp<RunId>, _: &mut Self::Context) {
+        tracing::error!(task = %self.id, run = ?on, last_words, "nobody watches it any more");
+        let Some(Task { team: Ok(team), .. }) = &self.task else { return };
+        team.herd.do_send(To(self.id.clone(), Word::End(on)));
+    }
+}
+
+/// Nobody has the line to its shepherd any more.
+impl Handler<GaveUp<TaskId>> for Runner {
+    type Result = ();
+
+    fn handle(&mut self, GaveUp { last_words, .. }: GaveUp<TaskId>, ctx: &mut Self::Context) {
+        self.give_up(format!("Its herd keeps crashing: {last_words}"), ctx);
     }
 }

@@ -1,20 +1,25 @@
 //! The folder that a task lives in, and what its processes find around them.
 
 use std::{
+    fs::{File, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use airglow_model::{
+    config::Ports,
     run::RunId,
-    spec::TaskSpec,
+    spec::{LoggerSpec, ProcessSpec, RotatePolicy, TaskSpec},
     wire::{Launch, Stream},
 };
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid};
 
 use crate::{
-    Known, RunAs,
-    folder::{Order, TaskFolder, log_within_sandbox, make_folder},
+    folder::{PRIVATE, TaskFolder, console_within_sandbox, log_within_sandbox, make_folder},
+    order::{Output, Rotate, Start},
+    owner::Owner,
     template,
 };
 
@@ -22,20 +27,25 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Sandbox {
     path: PathBuf,
-    user: String,
-    open_files: u64,
+    pub(crate) owner: Arc<Owner>,
     names: template::Names,
+    /// For processes that do not say themselves what becomes of their output.
+    logger: Arc<LoggerSpec>,
 }
 
 impl Sandbox {
-    /// # Errors
-    /// Why not, as users are told it.
-    pub(crate) fn of(launch: &Launch, folder: &TaskFolder, host: &Known) -> Result<Self, String> {
-        let user = match host.run_as {
-            RunAs::Oneself | RunAs::Role | RunAs::RoleOrOneself => own_name(),
-        };
-        let names = template::names(launch, &host.id.0, &user)?;
-        Ok(Self { path: folder.sandbox(), user, open_files: host.open_files, names })
+    pub(crate) fn new(
+        launch: &Launch,
+        ports: &Ports,
+        host: &str,
+        (folder, owner, logger): (&TaskFolder, Arc<Owner>, Arc<LoggerSpec>),
+    ) -> Self {
+        let names = template::names(launch, ports, host, &owner.name);
+        Self { path: folder.sandbox(), owner, names, logger }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes the folder, unless it is there, and makes sure that every command line makes sense.
@@ -44,26 +54,78 @@ impl Sandbox {
     /// Why not, as users are told it.
     pub(crate) fn prepare(&self, task: &TaskSpec) -> Result<(), String> {
         for process in &task.processes {
-            template::bind(&process.cmdline, &self.names)?;
+            self.bind(&process.cmdline)?;
         }
-        make_folder(&self.path).map_err(|why| format!("Failed to initialize sandbox: {why}"))
+        let failed = |why: io::Error| format!("Failed to initialize sandbox: {why}");
+        make_folder(&self.path, PRIVATE).map_err(failed)?;
+        self.give_away(&self.path).map_err(failed)
     }
 
-    /// What a run's shepherd is to do; the folders for its logs exist when this returns.
-    pub(crate) fn order(&self, task: &TaskSpec, id: &RunId) -> io::Result<Order> {
+    /// To be done before anybody but us could put something in the place of what is given.
+    fn give_away(&self, path: &Path) -> io::Result<()> {
+        let Some(user) = &self.owner.credentials else { return Ok(()) };
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        Ok(nix::unistd::chown(path, Some(uid), Some(gid))?)
+    }
+
+    /// How a run is to be started.
+    ///
+    /// # Errors
+    /// Why it cannot be, as users are told it.
+    pub(crate) fn start(&self, task: &TaskSpec, id: &RunId) -> Result<Start, String> {
         let process = task.processes.iter().find(|it| *it.name == *id.process);
-        let process = process.ok_or_else(|| io::Error::other("there is no such process"))?;
-        let log = |stream| self.path.join(log_within_sandbox(&id.process, id.run, stream));
-        let order = Order {
-            cmdline: template::bind(&process.cmdline, &self.names).map_err(io::Error::other)?,
-            sandbox: self.path.clone(),
+        let process = process.ok_or("there is no such process")?;
+        Ok(Start {
+            run: id.clone(),
+            cmdline: self.bind(&process.cmdline)?,
             environment: self.environment(),
-            open_files: self.open_files,
-            stdout: log(Stream::Stdout),
-            stderr: log(Stream::Stderr),
+            stdout: self.output(process, id, Stream::Stdout),
+            stderr: self.output(process, id, Stream::Stderr),
+        })
+    }
+
+    /// A command that looks at the task from within, and from where what it says can be read.
+    pub(crate) fn look(
+        &self,
+        run: RunId,
+        cmdline: &str,
+        output: PathBuf,
+    ) -> io::Result<(Start, File)> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let file = file.open(&output)?;
+        // What is in our own folder is in nobody else's hands.
+        self.give_away(&output)?;
+        let to_file = || Output { file: Some(output.clone()), rotate: None, console: None };
+        let start = Start {
+            run,
+            cmdline: cmdline.to_owned(),
+            environment: self.environment(),
+            stdout: to_file(),
+            stderr: to_file(),
         };
-        make_folder(order.stdout.parent().unwrap_or(&self.path))?;
-        Ok(order)
+        Ok((start, file))
+    }
+
+    pub(crate) fn bind(&self, text: &str) -> Result<String, String> {
+        template::bind(text, &self.names)
+    }
+
+    fn output(&self, process: &ProcessSpec, id: &RunId, stream: Stream) -> Output {
+        let logger = process.logger.as_ref().unwrap_or(&self.logger);
+        let (is_file, is_console) = match logger.destination.as_str() {
+            "console" => (false, true),
+            "both" => (true, true),
+            "none" => (false, false),
+            _ => (true, false),
+        };
+        let log = || self.path.join(log_within_sandbox(&id.process, id.run, stream));
+        let console = || self.path.join(console_within_sandbox(stream));
+        Output {
+            file: is_file.then(log),
+            rotate: (logger.mode == "rotate").then(|| rotate(logger.rotate.as_ref())),
+            console: is_console.then(console),
+        }
     }
 
     /// All of it. A process that wants more has an earlier one write `.thermos_profile`.
@@ -73,8 +135,8 @@ impl Sandbox {
         let text = |it: &Path| it.display().to_string();
         let usual = [
             ("HOME", text(&self.path)),
-            ("LOGNAME", self.user.clone()),
-            ("USER", self.user.clone()),
+            ("LOGNAME", self.owner.name.clone()),
+            ("USER", self.owner.name.clone()),
             ("PATH", path.unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned())),
         ];
         let profile = profile.exists().then(|| ("BASH_ENV", text(&profile)));
@@ -82,7 +144,46 @@ impl Sandbox {
     }
 }
 
-fn own_name() -> String {
-    let uid = Uid::effective();
-    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |it| it.name)
+/// Whoever submitted it was told of numbers that make no sense.
+fn rotate(policy: Option<&RotatePolicy>) -> Rotate {
+    let usual = RotatePolicy::default();
+    let RotatePolicy { log_size, backups } = policy.unwrap_or(&usual);
+    Rotate {
+        size: u64::try_from(*log_size).unwrap_or(0).max(1),
+        backups: u32::try_from((*backups).max(1)).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(process: &str, default: &str) -> Output {
+        let owner = Owner { name: "me".into(), credentials: None, note: None };
+        let sandbox = Sandbox {
+            path: "/s".into(),
+            owner: Arc::new(owner),
+            names: template::Names::new(),
+            logger: Arc::new(serde_json::from_str(default).unwrap()),
+        };
+        let process = format!(r#"{{ "name": "p", "cmdline": "" {process} }}"#);
+        let process = serde_json::from_str(&process).unwrap();
+        sandbox.output(&process, &RunId { process: "p".into(), run: 2 }, Stream::Stderr)
+    }
+
+    #[test]
+    fn output_goes_where_the_process_wants_it_or_else_where_the_host_does() {
+        let file = || Some(PathBuf::from("/s/.logs/p/2/stderr"));
+        let console = || Some(PathBuf::from("/s/.console/stderr"));
+        let standard = |file, console| Output { file, rotate: None, console };
+        assert_eq!(output("", "{}"), standard(file(), None));
+        assert_eq!(output("", r#"{ "destination": "console" }"#), standard(None, console()));
+        let own = r#", "logger": { "destination": "both" }"#;
+        assert_eq!(output(own, r#"{ "destination": "none" }"#), standard(file(), console()));
+        assert_eq!(output("", r#"{ "destination": "none" }"#), standard(None, None));
+        let usual = Rotate { size: 100 * 1024 * 1024, backups: 5 };
+        assert_eq!(output("", r#"{ "mode": "rotate" }"#).rotate, Some(usual));
+        let own = r#", "logger": { "mode": "rotate", "rotate": { "log_size": 7, "backups": 2 } }"#;
+        assert_eq!(output(own, "{}").rotate, Some(Rotate { size: 7, backups: 2 }));
+    }
 }

@@ -4,12 +4,11 @@
 //! Reports are said again on every new link until they are acknowledged, and the inventory, which
 //! comes first, lets the scheduler find out by itself what else there is to correct.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use actix::{WeakAddr, prelude::*};
 use airglow_kit::{
     GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
-    identity::Identity,
     link::{self, HEARTBEAT, Sender, Unsent},
     now,
 };
@@ -18,21 +17,26 @@ use airglow_model::{
     restart::Intensity,
     run::Event,
     wire::{
-        Hello, Inventoried, Launch, PROTOCOL, ProcessView, Question, RunState, Status, ToExecutor,
-        ToScheduler,
+        Answer, Hello, Inventoried, Launch, PROTOCOL, Question, RunState, Status, TaskView,
+        ToExecutor, ToScheduler,
     },
 };
 
+use tokio::sync::oneshot;
+
 use crate::{
-    Host, Known,
+    Contact, Host,
     inventory::{Admission, Inventory},
+    known::Known,
+    meter::Meter,
     outbox::Reports,
     records,
-    runner::{Dismissed, Happened, Runner, ShowAgain},
+    runner::{Describe, Dismissed, Happened, Runner, ShowAgain},
 };
 
 pub(crate) struct Uplink {
     known: Arc<Known>,
+    contact: Arc<Contact>,
     runners: Addr<Supervisor<Runner, TaskId>>,
     inventory: Inventory,
     reports: Reports,
@@ -54,12 +58,12 @@ pub(crate) struct Report {
     pub(crate) message: String,
 }
 
-/// How the processes of a task are, for whoever looks.
+/// How a task is, for whoever looks.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Show {
     pub(crate) task_id: TaskId,
-    pub(crate) processes: Vec<ProcessView>,
+    pub(crate) view: Box<TaskView>,
 }
 
 /// Take no more tasks, and end those that are here. Says how many are not over yet.
@@ -83,24 +87,30 @@ const INVENTORY_EVERY: Duration = Duration::from_secs(180);
 
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
-/// How many tasks that are over, as the scheduler knows, are kept to be looked at.
-const SETTLED_MAX: usize = 200;
-
 impl Uplink {
     /// Adopts what is on disk.
     pub(crate) fn start(
         lifeline: Lifeline<Incarnation>,
         known: Arc<Known>,
+        meter: Addr<Meter>,
+        contact: Arc<Contact>,
     ) -> io::Result<Addr<Self>> {
-        let inventory = records::take_stock(&known.tasks)?;
+        let inventory = records::take_stock(&known.tasks, |it| records::end(&known, it))?;
+        known.sweep(inventory.all().map(|it| it.task_id.clone()));
         let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
         Ok(Self::create(move |ctx| {
-            let host = Arc::new(Host { known: known.clone(), uplink: ctx.address().downgrade() });
+            let host = Arc::new(Host {
+                known: known.clone(),
+                meter,
+                reports: ctx.address().recipient().downgrade(),
+                shows: ctx.address().recipient().downgrade(),
+            });
             let gave_up = ctx.address().recipient();
             let begin = move |lifeline, id: &TaskId| Runner::start(lifeline, host.clone(), id);
             let runners = Supervisor::new(RUNNER_CRASHES, gave_up, begin).start();
             Self {
                 known,
+                contact,
                 runners,
                 inventory,
                 reports,
@@ -176,7 +186,7 @@ impl Uplink {
             Admission::Known => return tracing::debug!(task = %id, "is here"),
             Admission::Stale => return tracing::debug!(task = %id, "is out of date"),
         }
-        match folder.make(launch) {
+        match self.known.tasks.launch(&folder, launch) {
             Ok(()) => self.runners.do_send(Wake(id.clone())),
             Err(error) => {
                 let message = format!("Failed to initialize sandbox: {error}");
@@ -192,7 +202,7 @@ impl Uplink {
         }
         let message = "Instructed to kill task.".to_owned();
         let asked = Event::KillAsked { message, within_ms: None };
-        self.runners.do_send(To(task_id, Happened(asked)));
+        self.runners.do_send(To(task_id, Happened(vec![asked])));
     }
 
     fn report(&mut self, id: &TaskId, state: RunState, message: String) {
@@ -228,8 +238,8 @@ impl Uplink {
         if !std::mem::take(&mut self.is_untidy) {
             return;
         }
-        let tasks = self.known.tasks.clone();
-        let tidied = self.known.workers.run(move || records::tidy(&tasks, SETTLED_MAX));
+        let known = self.known.clone();
+        let tidied = self.known.workers.run(move || records::tidy(&known.tasks, &known.retention));
         ctx.spawn(tidied.into_actor(self).map(|tidied, _, _| {
             if let Err(error) = tidied {
                 tracing::error!(%error, "cannot tidy up");
@@ -238,11 +248,29 @@ impl Uplink {
     }
 
     fn ask(&self, request: u64, question: Question, ctx: &mut Context<Self>) {
-        let tasks = self.known.tasks.clone();
-        let answered = self.known.workers.run(move || records::answer(&tasks, &question));
+        let known = self.known.clone();
+        let described = self.described(&question);
+        let answered = async move {
+            if let Some(described) = described
+                && let Ok(view) = described.await
+            {
+                return Answer::Task(Box::new(view));
+            }
+            let asked = known.clone();
+            known.workers.run(move || records::answer(&asked, &question)).await
+        };
         ctx.spawn(answered.into_actor(self).map(move |answer, this, _| {
             this.say(&ToScheduler::Answer { request, answer });
         }));
+    }
+
+    /// By its runner, if it should have one.
+    fn described(&self, question: &Question) -> Option<oneshot::Receiver<TaskView>> {
+        let Question::Task { task_id } = question else { return None };
+        self.inventory.get(task_id)?;
+        let (asker, described) = oneshot::channel();
+        self.runners.do_send(To(task_id.clone(), Describe(asker)));
+        Some(described)
     }
 }
 
@@ -256,12 +284,9 @@ impl Actor for Uplink {
         ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
         ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
         ctx.run_interval(TIDY_EVERY, Self::tidy);
-        let known = self.known.clone();
+        let contact = self.contact.clone();
         let line = ctx.address().downgrade();
-        ctx.spawn(
-            async move { stay_connected(&known.schedulers, &known.identity, &line).await }
-                .into_actor(self),
-        );
+        ctx.spawn(async move { stay_connected(&contact, &line).await }.into_actor(self));
     }
 }
 
@@ -291,7 +316,8 @@ impl Handler<Report> for Uplink {
 impl Handler<Show> for Uplink {
     type Result = ();
 
-    fn handle(&mut self, Show { task_id, processes }: Show, _: &mut Self::Context) {
+    fn handle(&mut self, Show { task_id, view }: Show, _: &mut Self::Context) {
+        let processes = view.processes;
         self.say(&ToScheduler::Processes { task_id, processes });
     }
 }
@@ -307,7 +333,7 @@ impl Handler<Close> for Uplink {
             for id in &alive {
                 let message = "Told to shut down executor.".to_owned();
                 let asked = Event::KillAsked { message, within_ms };
-                self.runners.do_send(To(id.clone(), Happened(asked)));
+                self.runners.do_send(To(id.clone(), Happened(vec![asked])));
             }
         }
         alive.len()
@@ -327,12 +353,12 @@ impl Handler<GaveUp<TaskId>> for Uplink {
 }
 
 /// One scheduler after the other, until the actor is gone.
-async fn stay_connected(schedulers: &[SocketAddr], identity: &Identity, uplink: &WeakAddr<Uplink>) {
+async fn stay_connected(contact: &Contact, uplink: &WeakAddr<Uplink>) {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
     let mut wait = FIRST;
-    for addr in schedulers.iter().cycle() {
-        match link::dial(*addr, identity).await {
+    for addr in contact.schedulers.iter().cycle() {
+        match link::dial(*addr, &contact.identity).await {
             Ok(link) => {
                 let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
                 let Some(uplink) = uplink.upgrade() else { return };

@@ -1,8 +1,8 @@
 //! Real processes on a real host: what only the executor's shell and its shepherds can get wrong.
 //!
 //! Each test is a scheduler to an agent of its own, over a real link. This program is three things:
-//! the tests, the agent that a test starts and kills, and the shepherds that such an agent starts.
-//! So it has no test harness around its `main`, which would know nothing of the other two.
+//! the tests, the agent that a test starts and kills, and the zygote that such an agent starts, with
+//! the shepherds that are forks of it. So it has no test harness around its `main`, which would know nothing of the other two.
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which should fail there")]
 
 use std::process::ExitCode;
@@ -13,12 +13,20 @@ use libtest_mimic::{Arguments, Trial};
 mod adoption;
 #[path = "host/agent.rs"]
 mod agent;
+#[path = "host/alone.rs"]
+mod alone;
 #[path = "host/bench.rs"]
 mod bench;
 #[path = "host/endings.rs"]
 mod endings;
+#[path = "host/health.rs"]
+mod health;
+#[path = "host/orders.rs"]
+mod orders;
 #[path = "host/processes.rs"]
 mod processes;
+#[path = "host/roles.rs"]
+mod roles;
 #[path = "host/uplink.rs"]
 mod uplink;
 
@@ -26,10 +34,18 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     arguments.next();
     match std::env::args().nth(1).as_deref() {
-        Some(airglow_executor::SHEPHERD) => airglow_executor::shepherd(arguments.skip(1)),
+        Some(airglow_executor::ZYGOTE) => airglow_executor::zygote(),
         Some(agent::AGENT) => agent::main(arguments.skip(1)),
         _ => {
-            let tests = [processes::tests(), endings::tests(), adoption::tests(), uplink::tests()];
+            let tests = [
+                processes::tests(),
+                endings::tests(),
+                adoption::tests(),
+                health::tests(),
+                roles::tests(),
+                uplink::tests(),
+                alone::tests(),
+            ];
             libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect())
                 .exit_code()
         }

@@ -7,8 +7,9 @@
 //! In reading order: the shape of every decision ([`machine`]), the nouns ([`ids`], [`instances`],
 //! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
-//! host ([`run`], [`process`]), the decisions between them ([`matching`], [`reconcile`]), and what
-//! is said and kept ([`wire`], [`record`], [`view`]).
+//! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
+//! [`health`], [`retention`]), the decisions between them ([`matching`], [`reconcile`]), and what is
+//! said and kept ([`wire`], [`record`], [`view`]).
 
 mod hash;
 pub mod machine;
@@ -19,7 +20,9 @@ pub mod ids;
 pub mod instances;
 pub mod resources;
 
+pub mod conduct;
 pub mod config;
+pub mod ports;
 pub mod schema;
 pub mod spec;
 pub mod template;
@@ -28,6 +31,7 @@ pub mod host;
 pub mod job;
 pub mod task;
 
+pub mod health;
 pub mod plan;
 pub mod process;
 pub mod run;

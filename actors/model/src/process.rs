@@ -141,6 +141,14 @@ impl Process {
         }
     }
 
+    /// It gets no further run.
+    pub fn is_done(&self) -> bool {
+        match self.state {
+            State::Finished | State::Failed => true,
+            State::Waiting { .. } | State::Forked { .. } | State::Running { .. } => false,
+        }
+    }
+
     /// `WAITING` until its first run, then its newest run's.
     pub fn shown_state(&self) -> ProcessState {
         match self.state {
@@ -152,8 +160,8 @@ impl Process {
         }
     }
 
-    /// All its runs, newest last.
-    pub fn shown_runs(&self) -> Vec<RunView> {
+    /// At most its `most` newest runs, newest last.
+    pub fn shown_runs(&self, most: usize) -> Vec<RunView> {
         let started = match self.state {
             State::Running { at, pid } => Some((at, pid)),
             State::Forked { .. } | State::Waiting { .. } | State::Finished | State::Failed => None,
@@ -167,7 +175,10 @@ impl Process {
             exit_code: None,
             message: None,
         });
-        (0..).zip(&self.ended).map(|(run, it)| it.shown(run)).chain(current).collect()
+        let ended = self.ended.len().min(most.saturating_sub(usize::from(current.is_some())));
+        let first = self.ended.len() - ended;
+        let ended = (0..).zip(&self.ended).skip(first).map(|(run, it)| it.shown(run));
+        ended.chain(current).collect()
     }
 
     fn name(&self) -> &'static str {

@@ -1,52 +1,65 @@
 //! One attempt at running a task on its host: which processes run when, and what comes of it.
 //!
 //! ```text
-//!  preparing ──► active ──► cleaning ──► finalizing ──► ending ──► over
-//!      │                        └─── out of time ─────────▲          ▲
-//!      └──────── no sandbox, or killed before there was one ────────┘
+//!              asked to leave by itself
+//!                   ┌──► leaving ──┐
+//!  preparing ──► active ───────────┴─► cleaning ──► finalizing ──► ending ──► over
+//!      │                                   └────── out of time ──────▲          ▲
+//!      └────────────────── no sandbox, or killed before there was one ──────────┘
 //! ```
 //! The regular processes run while the task is *active*, and the verdict falls when that ends: all
 //! of them are done, or too many have failed, or the rest can never start, or somebody wants the
-//! task dead. *Cleaning* asks what still runs to end (SIGTERM), and when nothing runs any more,
-//! *finalizing* gives the final processes their turn. Both share one span of time; when it is used
-//! up, and at the end in any case, *ending* makes short work of what is left (SIGKILL). A task is
-//! over when nothing of it runs, not earlier: whoever gets its ports next will want them free.
+//! task dead, or it is unhealthy, or it takes more than its share. A task that did not end by
+//! itself is *leaving* first, if it has a port for that: one request after the other asks it to,
+//! and nothing new is started. *Cleaning* asks what still runs to end (SIGTERM), and when nothing
+//! runs any more, *finalizing* gives the final processes their turn. These two share one span of
+//! time; when it is used up, and at the end in any case, *ending* makes short work of what is left
+//! (SIGKILL). A task is over when nothing of it runs, not earlier: whoever gets its ports next will
+//! want them free.
 //!
 //! It is kept as the list of its events, and [`Run::step`] is also how that list is read back.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    conduct::{Conduct, Farewell},
     machine::{Machine, Rejected, Timestamp},
     plan::{Plan, PlanError},
-    process::{self, Exit, Process},
+    process::{self, Process},
     record::Change,
     spec::TaskSpec,
-    wire::{ProcessView, RUNS_SHOWN, RunState},
+    wire::RunState,
 };
 
+mod event;
+mod leaving;
 mod planner;
 #[cfg(test)]
 mod properties;
+mod shown;
 mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use event::{Effect, Event};
 pub use stage::{Stage, Verdict};
 
 use planner::Standing;
 
+/// Cheap to clone: each step makes a new one, which shares with the old what has not changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     plan: Arc<Plan>,
     limits: Limits,
+    farewells: Arc<[Farewell]>,
+    readiness: Readiness,
     stage: Stage,
     /// As in the plan, place by place.
     processes: Vec<Arc<Process>>,
-    /// Runs that have ended and left something running.
-    leftovers: BTreeSet<RunId>,
+    /// Something of the task runs that came of no run which is alive.
+    has_strays: bool,
 }
 
 /// A run of a process of this task.
@@ -64,62 +77,22 @@ struct Limits {
     finalization_wait: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// There is a sandbox.
-    Prepared,
-    NotPrepared {
-        why: String,
-    },
-    Started {
-        #[serde(flatten)]
-        id: RunId,
-        pid: i32,
-        at: Timestamp,
-    },
-    /// Its main process has ended; `leftover` if it had descendants of which some still run.
-    Ended {
-        #[serde(flatten)]
-        id: RunId,
-        at: Timestamp,
-        exit: Exit,
-        leftover: bool,
-    },
-    /// Nothing that an ended run left behind runs any more.
-    Gone {
-        #[serde(flatten)]
-        id: RunId,
-    },
-    /// `within_ms`: less time than the task's own `finalization_wait`.
-    KillAsked {
-        message: String,
-        within_ms: Option<u64>,
-    },
-    TimedOut,
-}
-
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Effect {
-    Report {
-        state: RunState,
-        message: String,
-    },
-    /// Make the sandbox.
-    Prepare,
-    /// See to it that the run was started, once, and say what becomes of it.
-    Tend(RunId),
-    /// Ask it, and what it left behind, to end.
-    Term(RunId),
-    /// End it and everything that came of it.
-    Kill(RunId),
+/// Whether it does what it is there for, as far as anybody can tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Readiness {
+    /// Nobody checks.
+    Assumed,
+    /// Its checks have yet to say so.
+    Awaited,
+    Proven,
 }
 
 impl Run {
     /// # Errors
     /// The processes could never all have their turn.
-    pub fn new(task: &TaskSpec) -> Result<Self, PlanError> {
+    pub fn new(task: &TaskSpec, conduct: &Conduct) -> Result<Self, PlanError> {
         let number = |it: i64| usize::try_from(it.max(0)).unwrap_or(usize::MAX);
+        let is_checked = conduct.check.is_some();
         Ok(Self {
             plan: Arc::new(Plan::new(&task.processes, &task.constraints)?),
             limits: Limits {
@@ -132,9 +105,11 @@ impl Run {
                     task.finalization_wait.max(0).unsigned_abs(),
                 ),
             },
+            farewells: conduct.farewells.clone(),
+            readiness: if is_checked { Readiness::Awaited } else { Readiness::Assumed },
             stage: Stage::Preparing,
             processes: task.processes.iter().map(|it| Arc::new(Process::new(it.into()))).collect(),
-            leftovers: BTreeSet::new(),
+            has_strays: false,
         })
     }
 
@@ -142,15 +117,17 @@ impl Run {
         &self.stage
     }
 
+    /// Its checks have said so at some time.
+    pub fn has_been_healthy(&self) -> bool {
+        self.readiness == Readiness::Proven
+    }
+
     /// How the task is, for those who know nothing of stages.
     pub fn state(&self) -> RunState {
-        match &self.stage {
-            Stage::Preparing => RunState::Starting,
-            Stage::Active
-            | Stage::Cleaning { .. }
-            | Stage::Finalizing { .. }
-            | Stage::Ending { .. } => RunState::Running,
-            Stage::Over { verdict } => verdict.state(),
+        match (&self.stage, self.readiness) {
+            (Stage::Over { verdict }, _) => verdict.state(),
+            (Stage::Preparing, _) | (_, Readiness::Awaited) => RunState::Starting,
+            (_, Readiness::Assumed | Readiness::Proven) => RunState::Running,
         }
     }
 
@@ -158,23 +135,15 @@ impl Run {
         self.state().is_terminal()
     }
 
-    /// How its processes are, for people to look at.
-    pub fn views(&self) -> Vec<ProcessView> {
-        let view = |(planned, process): (&crate::plan::Planned, &Arc<Process>)| {
-            let mut runs = process.shown_runs();
-            runs.drain(..runs.len().saturating_sub(RUNS_SHOWN));
-            ProcessView {
-                name: planned.name.to_string(),
-                state: process.shown_state(),
-                is_final: planned.is_final,
-                daemon: planned.daemon,
-                ephemeral: planned.ephemeral,
-                failures: process.failures(),
-                runs,
-                usage: None,
-            }
-        };
-        self.plan.processes().iter().zip(&self.processes).map(view).collect()
+    /// Some process of the task, if only one that an ended run left behind.
+    fn is_anything_alive(&self) -> bool {
+        self.has_strays || self.processes.iter().any(|it| it.is_alive())
+    }
+
+    fn alive(&self) -> impl Iterator<Item = RunId> {
+        let runs = self.plan.processes().iter().zip(&self.processes);
+        let alive = runs.filter(|(_, process)| process.is_alive());
+        alive.map(|(it, process)| RunId { process: it.name.clone(), run: process.run() })
     }
 
     /// One stage on, if nothing has to be waited for.
@@ -183,9 +152,18 @@ impl Run {
             Stage::Preparing | Stage::Over { .. } => None,
             Stage::Active => match self.standing(Plan::REGULAR) {
                 Standing::Going => None,
-                Standing::Complete => Some(self.cleaning(now, None, Verdict::Success)),
-                Standing::Failing => Some(self.cleaning(now, None, Verdict::Failed)),
+                Standing::Complete => Some(self.cleaning(now, Verdict::Success)),
+                Standing::Failing => Some(self.cleaning(now, Verdict::Failed)),
             },
+            Stage::Leaving { farewell, until, verdict, .. } => {
+                if !self.is_anything_alive() {
+                    Some(self.cleaning(now, verdict.clone()))
+                } else if *until <= now {
+                    Some(self.leaving(now, farewell + 1, verdict.clone()))
+                } else {
+                    None
+                }
+            }
             Stage::Cleaning { until, verdict } => {
                 let (until, verdict) = (*until, verdict.clone());
                 if !self.is_anything_alive() {
@@ -206,22 +184,67 @@ impl Run {
         }
     }
 
-    fn cleaning(&self, now: Timestamp, within_ms: Option<u64>, verdict: Verdict) -> Stage {
-        let wait = self.limits.finalization_wait;
-        let wait = within_ms.map_or(wait, |ms| wait.min(Duration::from_millis(ms)));
-        Stage::Cleaning { until: now + wait, verdict }
+    /// Where something leads that is no news of a run. `None`: nowhere.
+    fn redirected(&self, now: Timestamp, event: &Event) -> Option<Stage> {
+        let leave = |verdict| Some(self.leaving(now, 0, verdict));
+        match (&self.stage, event) {
+            (Stage::Preparing, Event::Prepared) => Some(Stage::Active),
+            (Stage::Preparing, Event::NotPrepared { why }) => {
+                Some(Stage::Over { verdict: Verdict::Unprepared { why: why.clone() } })
+            }
+            (Stage::Preparing, Event::KillAsked { .. }) => {
+                let message = "Task killed during initialization.".to_owned();
+                Some(Stage::Over { verdict: Verdict::Killed { message } })
+            }
+            (Stage::Active, Event::KillAsked { message, within_ms }) => {
+                Some(self.killed(now, message, *within_ms))
+            }
+            (stage, Event::KillAsked { within_ms, .. }) => stage.hurried(now, (*within_ms)?),
+            (Stage::Active, Event::Unhealthy { reason })
+                if self.readiness != Readiness::Assumed =>
+            {
+                leave(Verdict::Unhealthy { reason: reason.clone() })
+            }
+            (Stage::Active, Event::Exceeded { message }) => {
+                leave(Verdict::Exceeded { message: message.clone() })
+            }
+            (Stage::Finalizing { verdict, .. }, Event::Exceeded { .. }) => {
+                (!verdict.is_excess()).then(|| Stage::Ending { verdict: verdict.clone() })
+            }
+            (_, Event::FarewellSaid { step, answered }) => self.said(now, *step, *answered),
+            _ => None,
+        }
     }
 
-    /// Some process of the task, if only one that an ended run left behind.
-    fn is_anything_alive(&self) -> bool {
-        !self.leftovers.is_empty() || self.processes.iter().any(|it| it.is_alive())
-    }
-
-    fn alive(&self) -> impl Iterator<Item = RunId> {
-        let runs = self.plan.processes().iter().zip(&self.processes);
-        let alive = runs.filter(|(_, process)| process.is_alive());
-        let ids = alive.map(|(it, process)| RunId { process: it.name.clone(), run: process.run() });
-        ids.chain(self.leftovers.iter().cloned())
+    /// The same task after news of its runs. Nothing of it runs before it is prepared, and nothing
+    /// after it is over.
+    fn told(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
+        match event {
+            Event::Started { id, pid, at } => {
+                self.with(now, id, &process::Event::Started { at: *at, pid: *pid })
+            }
+            Event::Ended { id, at, exit, leftover } => {
+                let ended = process::Event::Ended { at: *at, exit: exit.clone() };
+                let next = self.with(now, id, &ended)?;
+                Ok(Self { has_strays: self.has_strays || *leftover, ..next })
+            }
+            Event::Gone if self.has_strays => Ok(Self { has_strays: false, ..self.clone() }),
+            Event::Healthy
+                if self.stage == Stage::Active && self.readiness == Readiness::Awaited =>
+            {
+                Ok(Self { readiness: Readiness::Proven, ..self.clone() })
+            }
+            Event::TimedOut if self.deadline().is_some() => Ok(self.clone()),
+            Event::Prepared
+            | Event::NotPrepared { .. }
+            | Event::Gone
+            | Event::Healthy
+            | Event::Unhealthy { .. }
+            | Event::FarewellSaid { .. }
+            | Event::Exceeded { .. }
+            | Event::KillAsked { .. }
+            | Event::TimedOut => Err(self.rejected(event)),
+        }
     }
 
     /// The same task after something happened to one of its processes' current run.
@@ -238,37 +261,20 @@ impl Run {
         Ok(next)
     }
 
-    /// Whoever is in more of a hurry than what was planned gets their way.
-    fn hurried(&self, now: Timestamp, within_ms: Option<u64>) -> Option<Stage> {
-        let sooner = now + Duration::from_millis(within_ms?);
-        match &self.stage {
-            Stage::Cleaning { until, verdict } if sooner < *until => {
-                Some(Stage::Cleaning { until: sooner, verdict: verdict.clone() })
-            }
-            Stage::Finalizing { until, verdict } if sooner < *until => {
-                Some(Stage::Finalizing { until: sooner, verdict: verdict.clone() })
-            }
-            Stage::Preparing
-            | Stage::Active
-            | Stage::Cleaning { .. }
-            | Stage::Finalizing { .. }
-            | Stage::Ending { .. }
-            | Stage::Over { .. } => None,
-        }
+    fn rejected(&self, event: &Event) -> Rejected {
+        Rejected { state: self.stage.name(), event: event.name() }
     }
-}
 
-impl Event {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::NotPrepared { .. } => "not prepared",
-            Self::Started { .. } => "started",
-            Self::Ended { .. } => "ended",
-            Self::Gone { .. } => "gone",
-            Self::KillAsked { .. } => "kill asked",
-            Self::TimedOut => "timed out",
-        }
+    fn report(&self) -> Effect {
+        let message = match (&self.stage, self.readiness) {
+            (Stage::Over { verdict }, _) => verdict.message(),
+            (Stage::Preparing, _) | (_, Readiness::Awaited) => String::new(),
+            (_, Readiness::Proven) => "Task is healthy.".to_owned(),
+            (_, Readiness::Assumed) => {
+                "No health-check defined, task is assumed healthy.".to_owned()
+            }
+        };
+        Effect::Report { state: self.state(), message }
     }
 }
 
@@ -277,42 +283,11 @@ impl Machine for Run {
     type Effect = Effect;
 
     fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
-        let rejected = Rejected { state: self.stage.name(), event: event.name() };
-        let at_stage = |stage| Ok(Self { stage, ..self.clone() });
-        let mut next = match (&self.stage, event) {
-            (Stage::Preparing, Event::Prepared) => at_stage(Stage::Active),
-            (Stage::Preparing, Event::NotPrepared { why }) => {
-                at_stage(Stage::Over { verdict: Verdict::Unprepared { why: why.clone() } })
-            }
-            (Stage::Preparing, Event::KillAsked { .. }) => {
-                let message = "Task killed during initialization.".to_owned();
-                at_stage(Stage::Over { verdict: Verdict::Killed { message } })
-            }
-            (Stage::Active, Event::KillAsked { message, within_ms }) => {
-                let verdict = Verdict::Killed { message: message.clone() };
-                at_stage(self.cleaning(now, *within_ms, verdict))
-            }
-            (_, Event::KillAsked { within_ms, .. }) => {
-                self.hurried(now, *within_ms).ok_or(rejected).and_then(at_stage)
-            }
-            (Stage::Preparing | Stage::Over { .. }, _) => Err(rejected),
-            (_, Event::Started { id, pid, at }) => {
-                self.with(now, id, &process::Event::Started { at: *at, pid: *pid })
-            }
-            (_, Event::Ended { id, at, exit, leftover }) => {
-                let ended = process::Event::Ended { at: *at, exit: exit.clone() };
-                let mut next = self.with(now, id, &ended)?;
-                next.leftovers.extend(leftover.then(|| id.clone()));
-                Ok(next)
-            }
-            (_, Event::Gone { id }) if self.leftovers.contains(id) => {
-                let mut next = self.clone();
-                next.leftovers.remove(id);
-                Ok(next)
-            }
-            (_, Event::TimedOut) => Ok(self.clone()),
-            (_, Event::Prepared | Event::NotPrepared { .. } | Event::Gone { .. }) => Err(rejected),
-        }?;
+        let mut next = match (&self.stage, self.redirected(now, event)) {
+            (_, Some(stage)) => Self { stage, ..self.clone() },
+            (Stage::Preparing | Stage::Over { .. }, None) => return Err(self.rejected(event)),
+            (_, None) => self.told(now, event)?,
+        };
         while let Some(stage) = next.onward(now) {
             next.stage = stage;
         }
@@ -321,33 +296,25 @@ impl Machine for Run {
     }
 
     fn effects(&self) -> Vec<Effect> {
-        let running = "No health-check defined, task is assumed healthy.";
-        let report = |state, message: &str| Effect::Report { state, message: message.to_owned() };
-        let tended = || self.alive().map(Effect::Tend);
-        match &self.stage {
-            Stage::Preparing => vec![report(RunState::Starting, ""), Effect::Prepare],
-            Stage::Active | Stage::Finalizing { .. } => {
-                [report(RunState::Running, running)].into_iter().chain(tended()).collect()
+        let is_checked = self.readiness != Readiness::Assumed;
+        let also = match &self.stage {
+            Stage::Preparing => Some(Effect::Prepare),
+            Stage::Active => is_checked.then_some(Effect::Check),
+            Stage::Leaving { farewell, is_heard: false, .. } => {
+                Some(Effect::Farewell { step: *farewell })
             }
-            Stage::Cleaning { .. } => [report(RunState::Running, running)]
-                .into_iter()
-                .chain(tended())
-                .chain(self.alive().map(Effect::Term))
-                .collect(),
-            Stage::Ending { .. } => [report(RunState::Running, running)]
-                .into_iter()
-                .chain(tended())
-                .chain(self.alive().map(Effect::Kill))
-                .collect(),
-            Stage::Over { verdict } => vec![report(verdict.state(), &verdict.message())],
-        }
+            Stage::Leaving { .. } | Stage::Finalizing { .. } | Stage::Over { .. } => None,
+            Stage::Cleaning { .. } => Some(Effect::Term),
+            Stage::Ending { .. } => Some(Effect::Kill),
+        };
+        [self.report()].into_iter().chain(self.alive().map(Effect::Tend)).chain(also).collect()
     }
 
     fn deadline(&self) -> Option<(Timestamp, Event)> {
         let at = match &self.stage {
             Stage::Preparing | Stage::Ending { .. } | Stage::Over { .. } => None,
             Stage::Active => self.next_choice(Plan::REGULAR),
-            Stage::Cleaning { until, .. } => Some(*until),
+            Stage::Leaving { until, .. } | Stage::Cleaning { until, .. } => Some(*until),
             Stage::Finalizing { until, .. } => {
                 Some(self.next_choice(Plan::FINAL).map_or(*until, |at| at.min(*until)))
             }

@@ -203,12 +203,15 @@ pub struct HealthCheckConfig {
     pub timeout_secs: f64,
 }
 
-/// At most one of them. With none the task counts as healthy once it runs.
+/// Of several the closest look is taken: the command's, then the connection's. With none the task
+/// counts as healthy once it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthChecker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpHealthChecker>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpHealthChecker>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<ShellHealthChecker>,
 }
@@ -219,6 +222,14 @@ pub struct HttpHealthChecker {
     pub endpoint: String,
     pub expected_response: String,
     pub expected_response_code: i64,
+}
+
+/// Healthy while somebody listens on the port. Aurora had no such thing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TcpHealthChecker {
+    /// The port's name.
+    pub port: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -356,10 +367,20 @@ impl Default for LoggerSpec {
     }
 }
 
+impl Default for RotatePolicy {
+    fn default() -> Self {
+        Self { log_size: defaults::log_size(), backups: defaults::backups() }
+    }
+}
+
 impl Default for HealthCheckConfig {
     fn default() -> Self {
         Self {
-            health_checker: HealthChecker { http: Some(HttpHealthChecker::default()), shell: None },
+            health_checker: HealthChecker {
+                http: Some(HttpHealthChecker::default()),
+                tcp: None,
+                shell: None,
+            },
             initial_interval_secs: 15.0,
             interval_secs: 10.0,
             max_consecutive_failures: 0,
@@ -376,6 +397,12 @@ impl Default for HttpHealthChecker {
             expected_response: "ok".into(),
             expected_response_code: 0,
         }
+    }
+}
+
+impl Default for TcpHealthChecker {
+    fn default() -> Self {
+        Self { port: "health".into() }
     }
 }
 

@@ -199,4 +199,13 @@ pub struct Entry {
     pub is_folder: bool,
     pub size: u64,
     pub modified_at: Timestamp,
+    /// Its kind and who may do what with it, as `stat` tells; 0 if the host is too old to say.
+    #[serde(default)]
+    pub mode: u32,
+    /// The user's name, or number if nobody has it.
+    #[serde(default)]
+    pub owner: String,
+    /// Where it leads if it is a symbolic link, as written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }

@@ -367,6 +367,7 @@ names = dict(
     basestring=str,
     combine_tasks=combine_tasks,
     concat_tasks=concat_tasks,
+    export=_airglow.export,
     filter=filter,
     include=include,
     java_options=java_options,

@@ -299,6 +299,18 @@ pub(super) mod airglow {
         Ok(types)
     }
 
+    /// Says that a task may be run by itself.
+    #[pyfunction]
+    fn export(task: PyObjectRef, vm: &VirtualMachine) -> PyResult<()> {
+        let kind = session::with(|it| it.language.task());
+        let value = convert::from_python(&task, vm)?;
+        let task = value.as_struct().filter(|it| it.schema.is_a(&kind)).cloned();
+        let refusal = || vm.new_type_error(format!("export() takes a Task, not {value}"));
+        let task = task.ok_or_else(refusal)?;
+        session::with(|it| it.exported.push(task));
+        Ok(())
+    }
+
     #[pyfunction]
     fn list_type(of: PyRef<Kind>) -> Kind {
         Kind { kind: Type::List(Rc::new(of.kind.clone())) }

@@ -3,7 +3,7 @@
 //! Native functions are called by the interpreter and have nothing of their own to hold on to, so
 //! this is where they find the rest.
 
-use std::{cell::RefCell, path::PathBuf};
+use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
 use rustpython_vm::{VirtualMachine, scope};
 
@@ -21,6 +21,8 @@ pub(super) struct Session {
     /// The file that runs, and those that include it before.
     pub(super) running: Vec<PathBuf>,
     pub(super) sources: Sources,
+    /// Tasks that are to be run by themselves.
+    pub(super) exported: Vec<Rc<value::Struct>>,
     /// Wrong fields do not stop a file: all of them are told at once.
     pub(super) mistakes: Vec<errors::Mistake>,
 }

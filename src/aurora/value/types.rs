@@ -208,6 +208,10 @@ impl Language {
         self.schema(&schema::JOB)
     }
 
+    pub(in crate::aurora) fn task(&self) -> Rc<Schema> {
+        self.objects().find(|it| it.name == "Task").expect("the language has tasks")
+    }
+
     pub(in crate::aurora) fn enums() -> impl Iterator<Item = Type> {
         schema::ENUMS.iter().map(|it| enum_type(it))
     }

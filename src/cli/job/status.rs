@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use airglow_model::{machine::Timestamp, task::Status};
-    use airglow_web::api::{TaskEvent, TaskSummary};
+    use airglow_web::api::{OnHost, TaskEvent, TaskSummary};
 
     use super::*;
 
@@ -162,6 +162,7 @@ mod tests {
                 config: 1,
             },
             config: None,
+            on_host: OnHost::default(),
             events: vec![event(Status::Pending, ""), event(Status::Running, "up")],
             ancestor: None,
             penalty_ms: 0,

@@ -5,10 +5,13 @@ use airglow_model::{
     ids::ConfigId,
     instances::InstanceSet,
     spec::Complaint,
-    wire::{ProcessView, RunView},
+    wire::{self, ProcessView, RunView, StageView, TaskView},
 };
 
-use super::{Config, FieldError, Process, Resources, Run, TaskEvent};
+use super::{
+    Check, Config, FieldError, Health, OnHost, Process, ProcessUsage, Resources, Run, Stage,
+    TaskEvent, TaskUsage,
+};
 
 impl Config {
     pub fn new(ConfigId(number): ConfigId, instances: InstanceSet, config: &TaskConfig) -> Self {
@@ -39,6 +42,77 @@ impl From<&airglow_model::task::TaskEvent> for TaskEvent {
     }
 }
 
+impl OnHost {
+    pub(crate) fn heard(it: &TaskView) -> Self {
+        Self {
+            stage: Some(&it.stage).filter(|it| !it.name.is_empty()).map(Stage::from),
+            health: it.health.as_ref().map(Health::from),
+            usage: it.usage.as_ref().map(TaskUsage::from),
+            isolation: it.isolation.clone(),
+            ports: it.ports.clone(),
+            user: it.user.clone(),
+            unheard: None,
+        }
+    }
+}
+
+impl From<&StageView> for Stage {
+    fn from(it: &StageView) -> Self {
+        Self { name: it.name.clone(), detail: it.detail.clone(), until: it.until }
+    }
+}
+
+impl From<&wire::HealthView> for Health {
+    fn from(it: &wire::HealthView) -> Self {
+        Self {
+            check: it.check.clone(),
+            is_healthy: it.is_healthy,
+            consecutive_successes: it.consecutive_successes,
+            consecutive_failures: it.consecutive_failures,
+            is_snoozed: it.is_snoozed,
+            checks: it.checks,
+            total_latency_ms: it.total_latency_ms,
+            last: it.last.iter().map(Check::from).collect(),
+        }
+    }
+}
+
+impl From<&wire::CheckView> for Check {
+    fn from(it: &wire::CheckView) -> Self {
+        Self {
+            at: it.at,
+            is_success: it.is_success,
+            latency_ms: it.latency_ms,
+            message: it.message.clone(),
+        }
+    }
+}
+
+impl From<&wire::TaskUsage> for TaskUsage {
+    fn from(it: &wire::TaskUsage) -> Self {
+        Self {
+            at: it.at,
+            cpu: it.cpu,
+            cpu_seconds: it.cpu_seconds,
+            ram: it.ram,
+            disk: it.disk,
+            pids: it.pids,
+        }
+    }
+}
+
+impl From<&wire::ProcessUsage> for ProcessUsage {
+    fn from(it: &wire::ProcessUsage) -> Self {
+        Self {
+            cpu: it.cpu,
+            cpu_seconds: it.cpu_seconds,
+            ram: it.ram,
+            processes: it.processes,
+            threads: it.threads,
+        }
+    }
+}
+
 impl From<&ProcessView> for Process {
     fn from(it: &ProcessView) -> Self {
         Self {
@@ -49,6 +123,7 @@ impl From<&ProcessView> for Process {
             ephemeral: it.ephemeral,
             failures: it.failures,
             runs: it.runs.iter().map(Run::from).collect(),
+            usage: it.usage.as_ref().map(ProcessUsage::from),
         }
     }
 }

@@ -7,6 +7,11 @@ pub(super) fn job_spec() -> RefOr<Schema> {
     Ref::from_schema_name("Job").into()
 }
 
+/// So does `Process`, which is what was written of one.
+pub(super) fn process_spec() -> RefOr<Schema> {
+    Ref::from_schema_name("Process").into()
+}
+
 pub(super) fn job_specs() -> Schema {
     ArrayBuilder::new().items(job_spec()).build().into()
 }

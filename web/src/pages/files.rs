@@ -2,26 +2,29 @@
 
 use actix_web::{
     HttpResponse, Responder,
-    web::{Data, Path, Redirect},
+    web::{Data, Path, Query, Redirect},
 };
 use airglow_model::ids::TaskId;
 use askama::Template;
 
-use super::{Section, Shell, Sorry, format, render};
+use super::{
+    Section, Shell, Sorry, format, logs, render,
+    viewer::{SHOWN, Viewer},
+};
 use crate::{
     Site,
     api::{FileEntry, Problem, TaskSummary},
-    files,
-    pieces::Content,
+    files::{self, Place},
+    pieces::{Content, Piece},
     show, tasks,
 };
 
-/// How much of a file is shown. The rest is a download away.
-const SHOWN: u32 = 256 * 1024;
+/// A file that is not longer than this is shown from its beginning, a longer one from its end.
+const SHORT: u64 = 256 * 1024;
 
 enum Body {
     Folder(Vec<FileEntry>),
-    Text { text: String, cut: bool, size: u64 },
+    Text(Box<Viewer>),
     Binary { size: u64 },
 }
 
@@ -37,6 +40,14 @@ struct FilesPage {
     body: Body,
 }
 
+impl FilesPage {
+    /// Where the API has one of the folder's entries.
+    fn download_of(&self, name: &str) -> String {
+        let here = self.here.replacen("/task/", "/api/v1/tasks/", 1);
+        format!("{here}/{}?download=1", format::segment(name))
+    }
+}
+
 /// Links within a folder need the slash at its end.
 pub(crate) async fn root(id: Path<String>) -> impl Responder {
     Redirect::to(format!("/task/{id}/files/")).permanent()
@@ -45,30 +56,54 @@ pub(crate) async fn root(id: Path<String>) -> impl Responder {
 pub(crate) async fn browse(
     site: Data<Site>,
     path: Path<(String, String)>,
+    from: Query<logs::From>,
 ) -> Result<HttpResponse, Sorry> {
     let (id, path) = path.into_inner();
     let found = tasks::find(&site, &TaskId(id.clone())).await?;
     let unborn = || Problem::not_found("nothing has happened to the task yet");
     let task = show::task_of(&found.key, &found.run).ok_or_else(unborn)?;
     let place = files::place(&site, TaskId(id), path).await?;
-    let body = match files::look(&site, &place, 0, SHOWN).await? {
-        Content::Folder(entries) => Body::Folder(sorted(entries)),
-        Content::Piece(piece) if files::is_text(&piece.data) => Body::Text {
-            text: String::from_utf8_lossy(&piece.data).into_owned(),
-            cut: piece.end() < piece.size,
-            size: piece.size,
-        },
-        Content::Piece(piece) => Body::Binary { size: piece.size },
-    };
     let steps = steps(&task.task_id, &place.path);
     let (here, download) = match steps.last() {
-        Some((_, link)) => {
-            (link.clone(), format!("/api/v1{}", link.replacen("/task/", "/tasks/", 1)))
-        }
+        Some((_, link)) => (link.clone(), link.replacen("/task/", "/api/v1/tasks/", 1)),
         None => (format!("/task/{}/files", task.task_id), String::new()),
     };
-    let shell = Shell::new(&site, "Sandbox", Section::Jobs);
+    let body = match place.look(&site, from.offset.unwrap_or(0), SHORT).await? {
+        Content::Folder(entries) => Body::Folder(sorted(entries)),
+        Content::Piece(piece) if !files::is_text(&piece.data) => Body::Binary { size: piece.size },
+        Content::Piece(piece) => {
+            let mut it = Viewer {
+                label: place.path.clone(),
+                source: download.clone(),
+                follow: "1",
+                active: task.active,
+                ..Viewer::default()
+            };
+            fill(&site, &place, piece, from.offset.is_some(), &mut it).await?;
+            Body::Text(Box::new(it))
+        }
+    };
+    let title = steps.last().map_or("Sandbox", |(name, _)| name.as_str());
+    let shell = Shell::new(&site, title, Section::Jobs);
     render(&FilesPage { shell, task, steps, here, download, body })
+}
+
+/// With what was asked for, or else all of a short file and the end of a long one.
+async fn fill(
+    site: &Site,
+    place: &Place,
+    piece: Piece,
+    is_asked: bool,
+    it: &mut Viewer,
+) -> Result<(), Problem> {
+    if is_asked || piece.end() >= piece.size {
+        it.fill(&piece, false);
+        return Ok(());
+    }
+    it.at_end = true;
+    let tail = place.piece(site, -SHOWN.cast_signed(), SHOWN).await?;
+    it.fill(&tail, true);
+    Ok(())
 }
 
 /// Folders first, then by name.

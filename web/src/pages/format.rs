@@ -4,6 +4,8 @@ use std::{borrow::Borrow, time::Duration};
 
 use airglow_model::{machine::Timestamp, task::Status, wire::ProcessState};
 
+use crate::api::Health;
+
 /// How a state looks: a class for its colour and a shape, which is enough without the colour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Look {
@@ -74,6 +76,55 @@ pub(crate) fn ago(at: &Timestamp, now: &Timestamp) -> String {
     }
 }
 
+/// What a task is doing, between its beginning and its end.
+pub(crate) fn stage(name: &str) -> Look {
+    match name {
+        "preparing" => Look { name: "preparing", class: "starting", glyph: "◔" },
+        "active" => Look { name: "active", class: "running", glyph: "●" },
+        "leaving" => Look { name: "leaving", class: "ending", glyph: "◑" },
+        "cleaning" => Look { name: "cleaning", class: "ending", glyph: "◑" },
+        "finalizing" => Look { name: "finalizing", class: "ending", glyph: "◑" },
+        "ending" => Look { name: "ending", class: "ending", glyph: "◑" },
+        "over" => Look { name: "over", class: "finished", glyph: "✓" },
+        _ => Look { name: "unknown", class: "lost", glyph: "?" },
+    }
+}
+
+pub(crate) fn health(it: &Health) -> Look {
+    match (it.is_healthy, it.consecutive_failures) {
+        (true, 0) => Look { name: "healthy", class: "finished", glyph: "✓" },
+        (true, _) => Look { name: "healthy, failing", class: "waiting", glyph: "◑" },
+        (false, 0) => Look { name: "not healthy yet", class: "starting", glyph: "◔" },
+        (false, _) => Look { name: "not healthy", class: "failed", glyph: "✕" },
+    }
+}
+
+/// `-rw-r--r--`, as `ls` says it.
+pub(crate) fn mode(mode: &u32) -> String {
+    let kind = match mode & 0o170_000 {
+        0o040_000 => 'd',
+        0o120_000 => 'l',
+        0o010_000 => 'p',
+        0o140_000 => 's',
+        0o020_000 => 'c',
+        0o060_000 => 'b',
+        _ => '-',
+    };
+    let mut text = String::from(kind);
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
 /// `40ms`, `2.5s`, `12s`, `3m 20s`, `2h 5m`, `4d 1h`.
 pub(crate) fn duration(from: &Timestamp, to: impl Borrow<Timestamp>) -> String {
     let span: Duration = to.borrow().since(*from);
@@ -84,6 +135,15 @@ pub(crate) fn duration(from: &Timestamp, to: impl Borrow<Timestamp>) -> String {
         seconds @ 60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
         seconds @ 3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
         seconds => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// `12s left`, `3m 20s left`.
+pub(crate) fn left(until: &Timestamp, now: &Timestamp) -> String {
+    let seconds = until.since(*now).as_millis().div_ceil(1000);
+    match seconds {
+        0..60 => format!("{seconds}s left"),
+        _ => format!("{}m {}s left", seconds / 60, seconds % 60),
     }
 }
 
@@ -112,6 +172,25 @@ pub(crate) fn bytes(bytes: &u64) -> String {
 pub(crate) fn cores(cpu: &f64) -> String {
     let unit = if (cpu - 1.0).abs() < f64::EPSILON { "core" } else { "cores" };
     format!("{} {unit}", number(*cpu))
+}
+
+/// What is used of cores: `0`, `0.004`, `0.35`, `2.1`.
+pub(crate) fn cpu(cores: &f64) -> String {
+    match cores {
+        ..0.0005 => "0".into(),
+        ..0.1 => format!("{cores:.3}"),
+        ..1.0 => format!("{cores:.2}"),
+        _ => format!("{cores:.1}"),
+    }
+}
+
+/// `0.4s`, `95s`, `2h 5m`: time of a core.
+pub(crate) fn seconds(seconds: &f64) -> String {
+    if *seconds < 100.0 {
+        return format!("{seconds:.1}s");
+    }
+    let span = Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX);
+    duration(&Timestamp(0), Timestamp(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// At most three decimals, none for nothing.
@@ -198,9 +277,25 @@ mod tests {
         assert_eq!(bytes(&0), "0 B");
         assert_eq!(cores(&0.25), "0.25 cores");
         assert_eq!(cores(&1.0), "1 core");
+        assert_eq!([0.0, 0.0042, 0.349, 2.06].map(|it| cpu(&it)), ["0", "0.004", "0.35", "2.1"]);
+        assert_eq!([0.42, 95.0, 7500.0].map(|it| seconds(&it)), ["0.4s", "95.0s", "2h 5m"]);
         assert_eq!(exit(&-9), "SIGKILL");
         assert_eq!(exit(&3), "3");
         assert_eq!(segment("a b/ü"), "a%20b%2F%C3%BC");
+    }
+
+    #[test]
+    fn a_mode_reads_as_ls_says_it() {
+        for (bits, text) in [
+            (0o100_644, "-rw-r--r--"),
+            (0o040_755, "drwxr-xr-x"),
+            (0o120_777, "lrwxrwxrwx"),
+            (0o104_755, "-rwsr-xr-x"),
+            (0o041_777, "drwxrwxrwt"),
+            (0o102_640, "-rw-r-S---"),
+        ] {
+            assert_eq!(mode(&bits), text);
+        }
     }
 
     #[test]

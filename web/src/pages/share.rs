@@ -1,7 +1,7 @@
 //! How much of what there is has been taken.
 
 use super::format;
-use crate::api::Resources;
+use crate::api::{Resources, TaskUsage};
 
 /// One kind of resource.
 pub(crate) struct Share {
@@ -10,6 +10,37 @@ pub(crate) struct Share {
     pub(crate) all: String,
     /// Of 100.
     pub(crate) percent: f64,
+}
+
+impl Share {
+    /// How close it is to its end, as a colour; the numbers beside it say the same.
+    pub(crate) fn class(&self) -> &'static str {
+        match self.percent {
+            ..80.0 => "used",
+            80.0..95.0 => "waiting",
+            _ => "failed",
+        }
+    }
+}
+
+/// What a task uses of what it was given.
+pub(crate) fn usage(usage: &TaskUsage, given: &Resources) -> Vec<Share> {
+    let bytes = |name, used: u64, mb: u64| Share {
+        name,
+        used: format::bytes(&used),
+        all: format::megabytes(&mb),
+        percent: percent(used as f64, mb as f64 * 1024.0 * 1024.0),
+    };
+    vec![
+        Share {
+            name: "CPU",
+            used: format::cpu(&usage.cpu),
+            all: format::cores(&given.cpu),
+            percent: percent(usage.cpu, given.cpu),
+        },
+        bytes("Memory", usage.ram, given.ram_mb),
+        bytes("Disk", usage.disk, given.disk_mb),
+    ]
 }
 
 /// A kind that there is none of is left out.

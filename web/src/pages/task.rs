@@ -1,5 +1,7 @@
 //! One run of one instance, and the runs before it.
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpResponse,
     web::{Data, Path},
@@ -10,10 +12,15 @@ use airglow_model::{
 };
 use askama::Template;
 
-use super::{Section, Shell, Sorry, events_of, format, job::Shown, render};
+use super::{
+    Section, Shell, Sorry, events_of, format,
+    job::Shown,
+    render,
+    share::{self, Share},
+};
 use crate::{
     Site,
-    api::{Problem, Run, TaskDetail, TaskSummary},
+    api::{Health, Problem, Run, Stage, TaskDetail, TaskSummary},
     jobs, tasks,
 };
 
@@ -47,12 +54,36 @@ impl TaskPage {
         self.detail.processes.len() > MANY
     }
 
+    /// Bars need to know how much there is; once the job has forgotten that, numbers have to do.
+    fn shares(&self) -> Vec<Share> {
+        let given = self.config.as_ref().map(|it| it.config.resources).unwrap_or_default();
+        self.detail.on_host.usage.as_ref().map(|it| share::usage(it, &given)).unwrap_or_default()
+    }
+
+    /// While a task goes on as it should there is no more to say than that.
+    fn stage_to_tell(&self) -> Option<&Stage> {
+        let stage = self.detail.on_host.stage.as_ref()?;
+        let usual = matches!(stage.name.as_str(), "active" | "over") && stage.detail.is_empty();
+        Some(stage).filter(|_| self.task.active && !usual)
+    }
+
+    /// By all their names, if its host has told them.
+    fn ports(&self) -> &BTreeMap<String, u16> {
+        let told = &self.detail.on_host.ports;
+        if told.is_empty() { &self.task.ports } else { told }
+    }
+
     /// Whether a sandbox may exist.
     fn has_sandbox(&self) -> bool {
         let early =
             matches!(self.task.status, Status::Throttled | Status::Pending | Status::Assigned);
         self.task.host.is_some() && !early
     }
+}
+
+/// How long a check took on average.
+fn latency_ms(it: &Health) -> u64 {
+    it.total_latency_ms.checked_div(it.checks).unwrap_or(0)
 }
 
 pub(crate) async fn task(site: Data<Site>, id: Path<String>) -> Result<HttpResponse, Sorry> {
@@ -99,7 +130,7 @@ async fn page(
     let events = format!("{}&instance={}", events_of(&key.job), key.instance);
     let task = detail.task.clone();
     render(&TaskPage {
-        shell: Shell::new(site, title, Section::Jobs).live(events),
+        shell: Shell::new(site, title, Section::Jobs).live(events).measuring(task.active),
         config: detail.config.take().map(Shown::new),
         earlier: earlier.into_iter().filter(|it| it.task_id != task.task_id).collect(),
         task,

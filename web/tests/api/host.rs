@@ -14,8 +14,9 @@ use airglow_model::{
     ids::TaskId,
     resources::Resources,
     wire::{
-        Answer, Bytes, Capacity, Entry, Hello, Launch, PROTOCOL, ProcessState, ProcessView,
-        Question, RunState, RunView, Status, Stream, TaskView, ToExecutor, ToScheduler,
+        Answer, Bytes, Capacity, CheckView, Entry, HealthView, Hello, Launch, PROTOCOL,
+        ProcessState, ProcessUsage, ProcessView, Question, RunState, RunView, StageView, Status,
+        Stream, TaskUsage, TaskView, ToExecutor, ToScheduler,
     },
 };
 use airglow_scheduler::Scheduler;
@@ -33,7 +34,11 @@ pub(crate) struct Known {
     /// By process, run and stream, whichever task it is.
     pub(crate) logs: BTreeMap<(String, u32, &'static str), Vec<u8>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    pub(crate) processes: BTreeMap<TaskId, Vec<ProcessView>>,
+    /// So many bytes of every log are not kept any more.
+    pub(crate) rotated_away: usize,
+    pub(crate) views: BTreeMap<TaskId, TaskView>,
+    /// What it was asked stays without an answer.
+    pub(crate) is_silent: bool,
     seq: u64,
 }
 
@@ -85,14 +90,20 @@ impl Host {
                     _ => None,
                 };
                 let views = processes(&launch, end.map(|it| it.0));
+                let told = ToScheduler::Processes {
+                    task_id: launch.task_id.clone(),
+                    processes: views.clone(),
+                };
                 let new = {
                     let mut known = self.known.lock().unwrap();
-                    known.processes.entry(launch.task_id.clone()).or_insert(views);
+                    let view = || view(views, &launch.ports);
+                    known.views.entry(launch.task_id.clone()).or_insert_with(view);
                     known.launched.insert(launch.task_id.clone(), (*launch).clone()).is_none()
                 };
                 if new {
                     self.say(sender, &launch, RunState::Starting, "Initializing sandbox");
                     self.say(sender, &launch, RunState::Running, "");
+                    sender.send(&told).unwrap();
                     if let Some((state, message)) = end {
                         self.say(sender, &launch, state, message);
                     }
@@ -105,7 +116,12 @@ impl Host {
                 }
             }
             ToExecutor::Ask { request, question } => {
-                let answer = self.known.lock().unwrap().answer(question);
+                let known = self.known.lock().unwrap();
+                if known.is_silent {
+                    return;
+                }
+                let answer = known.answer(question);
+                drop(known);
                 sender.send(&ToScheduler::Answer { request, answer }).unwrap();
             }
         }
@@ -127,12 +143,9 @@ impl Host {
 impl Known {
     fn answer(&self, question: Question) -> Answer {
         match question {
-            Question::Metrics => Answer::Metrics { text: String::new() },
-            Question::Task { task_id } => match self.processes.get(&task_id) {
-                Some(processes) => Answer::Task(Box::new(TaskView {
-                    processes: processes.clone(),
-                    ..TaskView::default()
-                })),
+            Question::Metrics => Answer::Metrics { text: "airglow_tasks 1\n# EOF\n".into() },
+            Question::Task { task_id } => match self.views.get(&task_id) {
+                Some(view) => Answer::Task(Box::new(view.clone())),
                 None => Answer::NotFound { what: format!("task {task_id}") },
             },
             Question::Log { process, run, stream, offset, length, .. } => {
@@ -144,7 +157,7 @@ impl Known {
                     Some(log) => {
                         let size = log.len();
                         let at = match usize::try_from(offset) {
-                            Ok(at) => at.min(size),
+                            Ok(at) => at.max(self.rotated_away).min(size),
                             Err(_) => size.saturating_sub(usize::try_from(-offset).unwrap()),
                         };
                         piece(log, at, length)
@@ -177,6 +190,9 @@ impl Known {
             is_folder,
             size,
             modified_at: now(),
+            mode: if is_folder { 0o040_755 } else { 0o100_644 },
+            owner: "www".into(),
+            link: None,
         };
         Answer::Folder { entries: entries.into_iter().map(entry).collect() }
     }
@@ -192,6 +208,40 @@ fn piece(data: &[u8], at: usize, length: u32) -> Answer {
         Err(_) => Bytes::Base64(BASE64_STANDARD.encode(data)),
     };
     Answer::Piece { offset: at as u64, size: size as u64, data }
+}
+
+/// A task that is as well as can be.
+fn view(processes: Vec<ProcessView>, ports: &BTreeMap<String, u16>) -> TaskView {
+    let check = |message: &str| CheckView {
+        at: now(),
+        is_success: message.is_empty(),
+        latency_ms: 12,
+        message: message.into(),
+    };
+    TaskView {
+        stage: StageView { name: "active".into(), ..StageView::default() },
+        health: Some(HealthView {
+            check: "GET http://localhost:31000/health".into(),
+            is_healthy: true,
+            consecutive_successes: 3,
+            checks: 5,
+            total_latency_ms: 60,
+            last: vec![check("Connection refused"), check(""), check(""), check("")],
+            ..HealthView::default()
+        }),
+        processes,
+        usage: Some(TaskUsage {
+            at: now(),
+            cpu: 0.005,
+            cpu_seconds: 12.5,
+            ram: 12 << 20,
+            disk: 4 << 20,
+            pids: 3,
+        }),
+        isolation: vec!["its own processes and mounts".into(), "memory is not limited".into()],
+        ports: ports.clone(),
+        user: "www".into(),
+    }
 }
 
 fn processes(launch: &Launch, end: Option<RunState>) -> Vec<ProcessView> {
@@ -218,7 +268,13 @@ fn processes(launch: &Launch, end: Option<RunState>) -> Vec<ProcessView> {
                 exit_code,
                 message: None,
             }],
-            usage: None,
+            usage: end.is_none().then_some(ProcessUsage {
+                cpu: 0.004,
+                cpu_seconds: 12.0,
+                ram: 8 << 20,
+                processes: 2,
+                threads: 3,
+            }),
         })
         .collect()
 }

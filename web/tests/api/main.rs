@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod host;
+mod observer;
 mod site;
 
 use crate::{
@@ -16,7 +17,7 @@ use airglow_model::{
 };
 use serde_json::{Value, json};
 
-const PROBLEM: &str = "application/problem+json";
+pub(crate) const PROBLEM: &str = "application/problem+json";
 
 #[actix_rt::test]
 async fn a_job_is_created_shown_restarted_grown_and_killed() {
@@ -154,7 +155,7 @@ async fn tasks_are_found_by_what_they_are_and_page_by_page() {
 }
 
 /// The id of a job's only task, once it is in `status`.
-async fn task_of(site: &Site, name: &str, status: &str) -> String {
+pub(crate) async fn task_of(site: &Site, name: &str, status: &str) -> String {
     let path = format!("/api/v1/tasks?name={name}&status={status}");
     let found = site.until(&path, |it| it["items"].as_array().unwrap().len() == 1).await;
     found["items"][0]["task_id"].as_str().unwrap().to_owned()
@@ -191,7 +192,7 @@ async fn a_log_comes_byte_for_byte_and_goes_on_across_runs_until_the_task_ends()
     {
         let mut known = host.known.lock().unwrap();
         known.logs.insert(log(1), b"second run\n".to_vec());
-        let runs = &mut known.processes.get_mut(&TaskId(id.clone())).unwrap()[0].runs;
+        let runs = &mut known.views.get_mut(&TaskId(id.clone())).unwrap().processes[0].runs;
         runs[0].state = ProcessState::Failed;
         runs.push(RunView { run: 1, state: ProcessState::Running, ..runs[0].clone() });
     }

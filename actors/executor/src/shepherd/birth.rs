@@ -13,7 +13,10 @@ use std::{
     process::ExitCode,
 };
 
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    unistd::setsid,
+};
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -55,6 +58,8 @@ struct Zygote {
 
 impl Zygote {
     fn new() -> io::Result<Self> {
+        // Whoever interrupts the agent at a terminal does not mean us.
+        setsid()?;
         raw::ignore_children()?;
         // Learnt once, for all children: it says which numbers are of this life of the machine, and
         // they will not see its first process any more.

@@ -69,8 +69,10 @@ impl Callers {
         orders
     }
 
-    fn welcome(&mut self, stream: UnixStream) {
+    /// What happened while it waited to be let in has not been rung for.
+    fn welcome(&mut self, mut stream: UnixStream) {
         if stream.set_nonblocking(true).is_ok() {
+            stream.write_all(&[0]).ok();
             self.present.push(Caller { stream, unread: Vec::new() });
         }
     }

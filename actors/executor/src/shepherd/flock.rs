@@ -94,6 +94,7 @@ impl Flock {
             None => self.try_start(start),
         };
         Some(started.unwrap_or_else(|why| {
+            // Who was told of strays is told when they are gone.
             self.is_leftover |= self.has_strays();
             let (id, exit) = (start.run.clone(), Exit::Unstarted(why));
             Record::Ended { id, at: now(), exit, leftover: self.is_leftover }

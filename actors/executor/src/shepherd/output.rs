@@ -2,7 +2,7 @@
 //! not to grow without end.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -78,9 +78,9 @@ impl Channel {
 
     fn pumped(output: &Output) -> Result<Self, String> {
         let file = output.file.iter().map(|path| match output.rotate {
-            Some(rotate) => {
-                Rotating::open(path, rotate).map(To::Rotating).map_err(|it| unwritable(path, &it))
-            }
+            Some(rotate) => in_its_folder(path, || Rotating::open(path, rotate))
+                .map(To::Rotating)
+                .map_err(|it| unwritable(path, &it)),
             None => open(path).map(To::File),
         });
         let console = output.console.iter().map(|path| open(path).map(To::File));
@@ -107,7 +107,19 @@ fn open(path: &Path) -> Result<File, String> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let mut options = OpenOptions::new();
     let options = options.append(true).create(true).mode(0o644).custom_flags(flags.bits());
-    options.open(path).map_err(|it| unwritable(path, &it))
+    in_its_folder(path, || options.open(path)).map_err(|it| unwritable(path, &it))
+}
+
+/// Makes the folder that a file is in, if that is what is missing. Whose task it is makes it, lest it
+/// be made somewhere else.
+fn in_its_folder<T>(path: &Path, act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match (act(), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            act()
+        }
+        (acted, _) => acted,
+    }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> String {

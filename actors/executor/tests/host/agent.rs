@@ -2,18 +2,27 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use airglow_executor::{Config, Executor, RunAs};
+use airglow_executor::{Config, Executor, Isolation, RunAs};
 use airglow_kit::identity::Identity;
-use airglow_model::{resources::Attributes, wire::Capacity};
+use airglow_model::{
+    resources::Attributes, retention::Retention, spec::LoggerSpec, wire::Capacity,
+};
 
 /// What the program is called with to be one.
 pub(crate) const AGENT: &str = "agent";
 
-/// `agent DATA SCHEDULER`, until it is killed, cannot go on, or is told to end: SIGTERM. But for the
+/// Modes: what the machine allows, nothing of it, and tasks that are their roles' users'.
+pub(crate) const ISOLATED: &str = "isolated";
+pub(crate) const BARE: &str = "bare";
+pub(crate) const ROLES: &str = "roles";
+
+/// `agent DATA SCHEDULER MODE`, until it is killed, cannot go on, or is told to end: SIGTERM. But for the
 /// first it ends its tasks as well.
 pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let data = PathBuf::from(arguments.next().expect("a folder"));
     let scheduler = arguments.next().expect("an address").into_string().expect("plain text");
+    let mode = arguments.next().expect("a mode");
+    let is_isolated = mode != BARE;
     let config = Config {
         host: "h".into(),
         attributes: Attributes::new(),
@@ -21,10 +30,11 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         schedulers: vec![scheduler.parse().expect("an address")],
         identity: Identity::load(&data).expect("an identity").expect("an identity"),
         binary: std::env::current_exe().expect("this program is somewhere"),
-        run_as: RunAs::Oneself,
-        isolation: airglow_executor::Isolation::default(),
-        logger: airglow_model::spec::LoggerSpec::default(),
-        retention: airglow_model::retention::Retention::default(),
+        run_as: if mode == ROLES { RunAs::Role } else { RunAs::Oneself },
+        isolation: Isolation { cgroups: is_isolated, namespaces: is_isolated, pids_max: 4096 },
+        logger: LoggerSpec::default(),
+        // However full the disk of whoever tests is.
+        retention: Retention { free_min: 0.0, ..Retention::default() },
         data,
     };
     actix_rt::System::new().block_on(async {

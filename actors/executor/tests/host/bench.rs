@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::PathBuf,
+    fs::{self, Permissions},
+    io::Write,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -14,24 +16,29 @@ use airglow_kit::{
     link::{Listener, Receiver, Sender},
 };
 use airglow_model::{
-    config::{Kind, Ports, TaskConfig},
-    ids::{Attempt, JobKey, TaskId},
+    ids::TaskId,
     wire::{
-        Answer, Bytes, Inventoried, Launch, ProcessState, ProcessView, Question, RunState, RunView,
-        Status, Stream, ToExecutor, ToScheduler,
+        Answer, Bytes, Inventoried, ProcessState, ProcessView, Question, RunState, RunView, Status,
+        Stream, TaskView, ToExecutor, ToScheduler,
     },
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Runtime;
+
+use crate::{
+    agent,
+    orders::{order, order_of},
+};
 
 pub(crate) struct Bench {
     runtime: Runtime,
     folder: tempfile::TempDir,
     listener: Listener,
+    mode: &'static str,
     agent: Child,
     link: Option<(Sender<ToExecutor>, Receiver<ToScheduler>)>,
     /// Everything that was reported, repetitions included.
@@ -47,7 +54,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::in_mode(agent::ISOLATED)
+    }
+
+    /// One of those that the agent knows.
+    pub(crate) fn in_mode(mode: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         let data = folder.path().join("data");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let authority = Authority::open_or_create(&folder.path().join("ca"), "c").unwrap();
@@ -57,11 +70,12 @@ impl Bench {
         let anywhere = "127.0.0.1:0".parse().unwrap();
         let listener =
             runtime.block_on(Listener::bind(anywhere, &own, Arc::new(authority))).unwrap();
-        let agent = spawn_agent(&data, &listener);
+        let agent = spawn_agent(&data, &listener, mode);
         let mut bench = Self {
             runtime,
             folder,
             listener,
+            mode,
             agent,
             link: None,
             reports: Vec::new(),
@@ -111,7 +125,7 @@ impl Bench {
 
     /// It is there, and nobody hears of it.
     pub(crate) fn start_agent_that_cannot_go_on(&mut self) {
-        self.agent = spawn_agent(&self.data(), &self.listener);
+        self.agent = spawn_agent(&self.data(), &self.listener, self.mode);
     }
 
     /// Has it end its tasks and itself.
@@ -157,6 +171,13 @@ impl Bench {
         self.say(&ToExecutor::Launch(Box::new(order(id, 0, 1, task))));
     }
 
+    /// With what its job says beyond its task, and with ports.
+    pub(crate) fn launch_job(&self, id: &str, job: Value, ports: &[(&str, u16)]) {
+        let mut launch = order_of(id, job);
+        launch.ports = ports.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
+        self.say(&ToExecutor::Launch(Box::new(launch)));
+    }
+
     pub(crate) fn kill(&self, id: &str) {
         let (task_id, reason) = (TaskId(id.into()), "for a test".to_owned());
         self.say(&ToExecutor::Kill { task_id, reason });
@@ -200,9 +221,13 @@ impl Bench {
     }
 
     pub(crate) fn processes(&mut self, id: &str) -> Vec<ProcessView> {
+        self.view(id).processes
+    }
+
+    pub(crate) fn view(&mut self, id: &str) -> TaskView {
         let answer = self.ask(Question::Task { task_id: TaskId(id.into()) });
         let Answer::Task(view) = answer else { panic!("{answer:?}") };
-        view.processes
+        *view
     }
 
     /// Once it is like that.
@@ -255,6 +280,20 @@ impl Bench {
         text().unwrap().trim().to_owned()
     }
 
+    /// How many processes of the task there are, whoever their parents are by now: all of them have
+    /// its sandbox for a home.
+    pub(crate) fn living(&self, id: &str) -> usize {
+        let Ok(sandbox) = self.sandbox(id).canonicalize() else { return 0 };
+        let home = format!("HOME={}\0", sandbox.display());
+        let pids = fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|it| it.file_name().to_str()?.parse::<i32>().ok());
+        let is_member = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.windows(home.len()).any(|it| it == home.as_bytes())
+        };
+        pids.filter(is_member).filter(|it| is_alive(*it)).count()
+    }
+
     pub(crate) fn until(&self, is: impl Fn() -> bool) {
         self.runtime.block_on(async {
             let waiting = async {
@@ -266,11 +305,19 @@ impl Bench {
         });
     }
 
-    pub(crate) fn shepherd(&self, id: &str, run: &str) -> i32 {
-        let path = self.data().join(format!("tasks/{id}/shepherds/{run}/shepherd.json"));
-        let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        i32::try_from(json["shepherd"]["pid"].as_i64().unwrap()).unwrap()
+    /// The number of its shepherd, once there is one.
+    pub(crate) fn shepherd(&self, id: &str) -> i32 {
+        let folder = self.data().join("tasks").join(id);
+        self.until(|| shepherd_of(&folder).is_some());
+        shepherd_of(&folder).unwrap()
     }
+}
+
+/// By the first line of what it writes.
+fn shepherd_of(folder: &Path) -> Option<i32> {
+    let record = fs::read_to_string(folder.join("record.jsonl")).ok()?;
+    let first: Value = serde_json::from_str(record.lines().next()?).ok()?;
+    i32::try_from(first["pid"].as_i64()?).ok()
 }
 
 /// Leaves nothing behind, however the test went.
@@ -278,17 +325,15 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.agent.kill().ok();
         self.agent.wait().ok();
-        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
-        for task in below(self.data().join("tasks")) {
-            for run in below(task.path().join("shepherds")) {
-                let Ok(json) = fs::read(run.path().join("shepherd.json")) else { continue };
-                let json: Value = serde_json::from_slice(&json).unwrap_or_default();
-                let pid = json["shepherd"]["pid"].as_i64().and_then(|it| i32::try_from(it).ok());
-                if let Some(pid) = pid.filter(|it| is_shepherd(*it)) {
-                    kill(Pid::from_raw(pid), Signal::SIGUSR1).ok();
-                    self.until(|| !is_shepherd(pid));
-                }
+        let tasks = fs::read_dir(self.data().join("tasks")).into_iter().flatten().flatten();
+        for task in tasks {
+            if let Ok(line) = UnixStream::connect(task.path().join("shepherd.sock")) {
+                (&line).write_all(b"{\"order\":\"leave\"}\n").ok();
             }
+        }
+        let tasks = fs::read_dir(self.data().join("tasks")).into_iter().flatten().flatten();
+        for shepherd in tasks.filter_map(|it| shepherd_of(&it.path())) {
+            self.until(|| !is_shepherd(shepherd));
         }
     }
 }
@@ -303,7 +348,7 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     stat.is_ok_and(|it| !it.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
 
-fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
+fn spawn_agent(data: &Path, listener: &Listener, mode: &str) -> Child {
     // With things that its processes should not inherit: an open file, signals ignored, and, where
     // that is allowed, protection from running out of memory.
     let script = "trap '' HUP INT PIPE USR1; exec 9< /dev/null
@@ -311,37 +356,13 @@ fn spawn_agent(data: &std::path::Path, listener: &Listener) -> Child {
     Command::new("/bin/bash")
         .args(["-c", script, "agent"])
         .arg(std::env::current_exe().unwrap())
-        .arg(crate::agent::AGENT)
+        .arg(agent::AGENT)
         .arg(data)
         .arg(listener.local_addr().to_string())
+        .arg(mode)
         .stdin(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-pub(crate) fn order(id: &str, instance: u32, attempt: u32, task: Value) -> Launch {
-    let job = JobKey::new("r", "devel", "n");
-    let mut task = task;
-    task["name"] = json!("t");
-    task["resources"] = json!({ "cpu": 0.1, "ram": 1, "disk": 1 });
-    let spec = json!({ "cluster": "c", "role": "r", "name": "n", "task": task });
-    Launch {
-        task: job.task(instance),
-        attempt: Attempt(attempt),
-        task_id: TaskId(id.into()),
-        config: Arc::new(TaskConfig {
-            job,
-            kind: Kind::Adhoc,
-            resources: Default::default(),
-            ports: Default::default(),
-            constraints: vec![],
-            tier: "preferred".into(),
-            priority: 0,
-            max_task_failures: 1,
-            spec: serde_json::from_value(spec).unwrap(),
-        }),
-        ports: Ports::from([("named_port".into(), 8123)]),
-    }
 }
 
 /// How each run ended, by process: `a S, b F F`.

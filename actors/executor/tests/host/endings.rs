@@ -4,6 +4,7 @@ use airglow_model::wire::RunState;
 use serde_json::json;
 
 use crate::{
+    agent::{BARE, ISOLATED},
     bench::{Bench, is_alive, outline},
     trials,
 };
@@ -45,62 +46,66 @@ fn a_killed_task_is_asked_to_end_and_finalized() {
 }
 
 fn a_process_that_ignores_sigterm_is_killed_with_all_that_came_of_it() {
-    let mut bench = Bench::new();
-    let cmdline = "trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000' & sleep 1000 &
+    for mode in [ISOLATED, BARE] {
+        let mut bench = Bench::in_mode(mode);
+        let cmdline = "trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000' & sleep 1000 &
         echo $! > child; while :; do sleep 1000; done";
-    bench.launch(
-        "t",
-        json!({ "processes": [{ "name": "p", "cmdline": cmdline }], "finalization_wait": 1 }),
-    );
-    let pids = [
-        bench.written("t", "child").parse().unwrap(),
-        bench.written("t", "escaped").parse().unwrap(),
-        bench.pid("t", "p"),
-    ];
-    bench.kill("t");
-    assert_eq!(bench.ends("t"), RunState::Killed);
-    assert_eq!(pids.map(is_alive), [false; 3]);
-    assert_eq!(bench.processes("t")[0].runs[0].exit_code, Some(-9));
+        bench.launch(
+            "t",
+            json!({ "processes": [{ "name": "p", "cmdline": cmdline }], "finalization_wait": 1 }),
+        );
+        bench.written("t", "child");
+        bench.written("t", "escaped");
+        bench.pid("t", "p");
+        bench.kill("t");
+        assert_eq!(bench.ends("t"), RunState::Killed);
+        assert_eq!(bench.living("t"), 0);
+        assert_eq!(bench.processes("t")[0].runs[0].exit_code, Some(-9));
+    }
 }
 
 /// A daemon of the old kind: its process ends, the task goes on, and with the task it ends.
 fn what_left_its_group_ends_with_the_task() {
-    let mut bench = Bench::new();
-    let daemon = "(trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000') & sleep 0.1";
-    bench.launch(
-        "t",
-        json!({
-            "processes": [
-                { "name": "d", "cmdline": daemon },
-                { "name": "main", "cmdline": "until [ -e go ]; do sleep 0.01; done" },
-            ],
-            "finalization_wait": 1,
-        }),
-    );
-    let escaped = bench.written("t", "escaped").parse().unwrap();
-    bench.process("t", "d", |it| it.state.is_terminal());
-    assert!(is_alive(escaped));
-    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
-    assert_eq!(bench.ends("t"), RunState::Finished);
-    assert!(!is_alive(escaped));
+    for mode in [ISOLATED, BARE] {
+        let mut bench = Bench::in_mode(mode);
+        let daemon = "(trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000') & sleep 0.1";
+        bench.launch(
+            "t",
+            json!({
+                "processes": [
+                    { "name": "d", "cmdline": daemon },
+                    { "name": "main", "cmdline": "until [ -e go ]; do sleep 0.01; done" },
+                ],
+                "finalization_wait": 1,
+            }),
+        );
+        bench.written("t", "escaped");
+        bench.process("t", "d", |it| it.state.is_terminal());
+        bench.until(|| bench.living("t") > 1);
+        std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+        assert_eq!(bench.ends("t"), RunState::Finished);
+        assert_eq!(bench.living("t"), 0);
+    }
 }
 
 fn what_left_its_group_is_asked_to_end_as_well() {
-    let mut bench = Bench::new();
-    let daemon = "setsid bash -c 'trap \"echo asked > asked; exit\" TERM; echo $$ > escaped
+    for mode in [ISOLATED, BARE] {
+        let mut bench = Bench::in_mode(mode);
+        let daemon = "setsid bash -c 'trap \"echo asked > asked; exit\" TERM; echo $$ > escaped
         while :; do sleep 0.01; done' & sleep 0.1";
-    bench.launch(
-        "t",
-        json!({ "processes": [
+        bench.launch(
+            "t",
+            json!({ "processes": [
             { "name": "d", "cmdline": daemon },
             { "name": "main", "cmdline": "sleep 1000" },
         ] }),
-    );
-    bench.written("t", "escaped");
-    bench.process("t", "d", |it| it.state.is_terminal());
-    bench.kill("t");
-    assert_eq!(bench.ends("t"), RunState::Killed);
-    assert_eq!(bench.written("t", "asked"), "asked");
+        );
+        bench.written("t", "escaped");
+        bench.process("t", "d", |it| it.state.is_terminal());
+        bench.kill("t");
+        assert_eq!(bench.ends("t"), RunState::Killed);
+        assert_eq!(bench.written("t", "asked"), "asked");
+    }
 }
 
 fn an_agent_that_stops_for_good_ends_its_tasks() {

@@ -1,10 +1,10 @@
 //! What processes are run with, in which order, and what is left of them.
 
-use airglow_model::wire::{ProcessState, RunState};
+use airglow_model::wire::RunState;
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, is_alive, outline},
+    bench::{Bench, outline},
     trials,
 };
 
@@ -24,7 +24,6 @@ trials![
     output_is_in_a_file_for_each_run_and_stream,
     references_are_bound_and_unknown_ones_refused,
     a_shell_that_cannot_be_started_is_a_failed_run,
-    a_run_that_cannot_be_told_of_does_not_go_on,
     the_kernel_does_not_spare_processes_as_it_spares_the_agent,
 ];
 
@@ -96,24 +95,25 @@ fn r5_a_killed_process_and_a_killed_shepherd_are_followed_by_another_run() {
     assert_eq!(processes[0].runs[0].exit_code, Some(-9));
 
     bench.launch("u", task());
-    let child = bench.written("u", "pid").parse().unwrap();
-    let pid = bench.pid("u", "p");
-    let shepherd = nix::unistd::Pid::from_raw(bench.shepherd("u", "p.0"));
+    bench.written("u", "pid");
+    bench.pid("u", "p");
+    assert_eq!(bench.living("u"), 2);
+    let shepherd = nix::unistd::Pid::from_raw(bench.shepherd("u"));
     nix::sys::signal::kill(shepherd, nix::sys::signal::SIGKILL).unwrap();
     assert_eq!(bench.ends("u"), RunState::Finished);
     let processes = bench.processes("u");
     assert_eq!(outline(&processes), "p L S");
-    assert!(!is_alive(pid) && !is_alive(child), "what was lost runs on");
+    assert_eq!(bench.living("u"), 0, "what was lost runs on");
 }
 
 fn r7_what_a_process_leaves_in_its_group_ends_with_it() {
     let mut bench = Bench::new();
     let (state, _) = bench.run(json!({ "processes": [
-        { "name": "p", "cmdline": "sleep 1000 & echo $! > pid" },
+        { "name": "p", "cmdline": "sleep 1000 &" },
         { "name": "q", "cmdline": "sleep 0.1" },
     ] }));
     assert_eq!(state, RunState::Finished);
-    assert!(!is_alive(bench.written("t", "pid").parse().unwrap()));
+    assert_eq!(bench.living("t"), 0);
 }
 
 fn r10_failing_finalizers_do_not_fail_the_task() {
@@ -203,7 +203,7 @@ fn nothing_is_inherited_but_what_is_promised() {
         // The fourth is its own, of the folder.
         process("files", "exec ls /proc/self/fd"),
         process("signals", "exec grep -E '^Sig(Blk|Ign):' /proc/self/status"),
-        process("group", "exec ps -o pgid=,tty= -p $$"),
+        process("group", "exec ps -o pid=,pgid=,tty= -p $$"),
     ] }));
     assert_eq!(state, RunState::Finished);
     assert_eq!(bench.log("t", "stdin", 0), "/dev/null\n");
@@ -213,9 +213,11 @@ fn nothing_is_inherited_but_what_is_promised() {
         let set = u64::from_str_radix(line.split_whitespace().last().unwrap(), 16).unwrap();
         assert_eq!(set & 0x7fff_ffff, 0, "{line}");
     }
-    let pid = bench.processes("t")[3].runs[0].pid.unwrap();
     let group = bench.log("t", "group", 0);
-    assert_eq!(group.split_whitespace().collect::<Vec<_>>(), [pid.to_string().as_str(), "?"]);
+    let [pid, group, terminal] = group.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{group}")
+    };
+    assert_eq!((group, terminal), (pid, "?"));
 }
 
 fn output_is_in_a_file_for_each_run_and_stream() {
@@ -256,19 +258,6 @@ fn a_shell_that_cannot_be_started_is_a_failed_run() {
     assert_eq!(state, RunState::Failed);
     assert_eq!(outline(&processes), "a S, b F");
     assert!(processes[1].runs[0].message.is_some(), "{processes:?}");
-}
-
-fn a_run_that_cannot_be_told_of_does_not_go_on() {
-    let mut bench = Bench::new();
-    // Where its shepherd wants to write that it has started.
-    let run = bench.data().join("tasks/t/shepherds/p.0");
-    std::fs::create_dir_all(run.join("started.unfinished")).unwrap();
-    let process = json!({ "name": "p", "cmdline": "sleep 1000", "min_duration": 0 });
-    bench.launch("t", json!({ "processes": [process] }));
-    bench.process("t", "p", |it| it.runs.len() == 2 && it.state == ProcessState::Running);
-    assert_eq!(outline(&bench.processes("t")), "p K R");
-    assert!(!run.join("started.json").exists());
-    assert!(!is_alive(bench.shepherd("t", "p.0")));
 }
 
 fn the_kernel_does_not_spare_processes_as_it_spares_the_agent() {

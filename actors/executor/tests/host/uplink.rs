@@ -6,10 +6,7 @@ use airglow_model::{
 };
 use serde_json::json;
 
-use crate::{
-    bench::{Bench, order},
-    trials,
-};
+use crate::{bench::Bench, orders::order, trials};
 
 trials![
     reports_are_repeated_until_they_are_acknowledged,

@@ -143,7 +143,7 @@ fn runs_are_shown_with_how_they_ended() {
         Event::Started { at: at(20), pid: 8 },
     ];
     let process = steps.iter().fold(process, |it, event| it.step(at(20), event).unwrap());
-    let runs = serde_json::to_value(process.shown_runs()).unwrap();
+    let runs = serde_json::to_value(process.shown_runs(9)).unwrap();
     assert_eq!(
         runs,
         serde_json::json!([

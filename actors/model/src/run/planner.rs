@@ -53,6 +53,7 @@ impl Run {
             Stage::Active => Plan::REGULAR,
             Stage::Finalizing { .. } => Plan::FINAL,
             Stage::Preparing
+            | Stage::Leaving { .. }
             | Stage::Cleaning { .. }
             | Stage::Ending { .. }
             | Stage::Over { .. } => return,
@@ -100,7 +101,7 @@ impl Run {
         self.limits.max_concurrency.saturating_sub(alive)
     }
 
-    fn of(&self, is_final: bool) -> impl Iterator<Item = (usize, &Planned)> {
+    pub(super) fn of(&self, is_final: bool) -> impl Iterator<Item = (usize, &Planned)> {
         self.plan.processes().iter().enumerate().filter(move |(_, it)| it.is_final == is_final)
     }
 }

@@ -6,10 +6,29 @@ use crate::{machine::Timestamp, wire::RunState};
 pub enum Stage {
     Preparing,
     Active,
-    Cleaning { until: Timestamp, verdict: Verdict },
-    Finalizing { until: Timestamp, verdict: Verdict },
-    Ending { verdict: Verdict },
-    Over { verdict: Verdict },
+    Leaving {
+        /// Which of its conduct's farewells.
+        farewell: usize,
+        /// It has answered, so it gets some time.
+        is_heard: bool,
+        /// When the next one follows.
+        until: Timestamp,
+        verdict: Verdict,
+    },
+    Cleaning {
+        until: Timestamp,
+        verdict: Verdict,
+    },
+    Finalizing {
+        until: Timestamp,
+        verdict: Verdict,
+    },
+    Ending {
+        verdict: Verdict,
+    },
+    Over {
+        verdict: Verdict,
+    },
 }
 
 /// What has become of the task, or will have once it is over.
@@ -18,6 +37,13 @@ pub enum Verdict {
     Success,
     Failed,
     Killed {
+        message: String,
+    },
+    Unhealthy {
+        reason: String,
+    },
+    /// It took more than its share of something.
+    Exceeded {
         message: String,
     },
     /// It never ran, for want of a place to run in.
@@ -31,6 +57,7 @@ impl Stage {
         match self {
             Self::Preparing => "preparing",
             Self::Active => "active",
+            Self::Leaving { .. } => "leaving",
             Self::Cleaning { .. } => "cleaning",
             Self::Finalizing { .. } => "finalizing",
             Self::Ending { .. } => "ending",
@@ -43,7 +70,10 @@ impl Verdict {
     pub(super) fn state(&self) -> RunState {
         match self {
             Self::Success => RunState::Finished,
-            Self::Failed | Self::Unprepared { .. } => RunState::Failed,
+            Self::Failed
+            | Self::Unhealthy { .. }
+            | Self::Exceeded { .. }
+            | Self::Unprepared { .. } => RunState::Failed,
             Self::Killed { .. } => RunState::Killed,
         }
     }
@@ -52,7 +82,15 @@ impl Verdict {
         match self {
             Self::Success => "Task finished.".to_owned(),
             Self::Failed => "Task failed.".to_owned(),
-            Self::Killed { message: why } | Self::Unprepared { why } => why.clone(),
+            Self::Unhealthy { reason } => format!("Failed health check! {reason}"),
+            Self::Killed { message: why }
+            | Self::Exceeded { message: why }
+            | Self::Unprepared { why } => why.clone(),
         }
+    }
+
+    /// It ends because it takes too much, so that it still does is no news.
+    pub(super) fn is_excess(&self) -> bool {
+        matches!(self, Self::Exceeded { .. })
     }
 }

@@ -25,7 +25,7 @@ const fn either(object: &'static Object) -> Alternative {
 use Kind::{Boolean, Float, Integer, Map, String};
 
 /// Every object, a job first and what it is made of after it.
-pub static OBJECTS: [&Object; 31] = [
+pub static OBJECTS: [&Object; 32] = [
     &JOB,
     &TASK,
     &PROCESS,
@@ -40,6 +40,7 @@ pub static OBJECTS: [&Object; 31] = [
     &HEALTH_CHECK_CONFIG,
     &HEALTH_CHECKER_CONFIG,
     &HTTP_HEALTH_CHECKER,
+    &TCP_HEALTH_CHECKER,
     &SHELL_HEALTH_CHECKER,
     &LIFECYCLE_CONFIG,
     &HTTP_LIFECYCLE_CONFIG,
@@ -334,9 +335,10 @@ static HEALTH_CHECK_CONFIG: Object = Object {
 
 static HEALTH_CHECKER_CONFIG: Object = Object {
     name: "HealthCheckerConfig",
-    about: "One of the two ways to ask.",
+    about: "One of the ways to ask. Of several, `shell` is taken, then `tcp`.",
     fields: &[
         optional("http", Kind::Object(&HTTP_HEALTH_CHECKER), "By a request to its port `health`."),
+        optional("tcp", Kind::Object(&TCP_HEALTH_CHECKER), "By a connection to one of its ports."),
         optional("shell", Kind::Object(&SHELL_HEALTH_CHECKER), "By a command."),
     ],
 };
@@ -349,6 +351,12 @@ static HTTP_HEALTH_CHECKER: Object = Object {
         default("expected_response", String, "\"ok\"", "The body, in any case; empty for any."),
         default("expected_response_code", Integer, "0", "The status; 0 for any."),
     ],
+};
+
+static TCP_HEALTH_CHECKER: Object = Object {
+    name: "TcpHealthChecker",
+    about: "Healthy while somebody listens.",
+    fields: &[default("port", String, "\"health\"", "The name of a port that the job uses.")],
 };
 
 static SHELL_HEALTH_CHECKER: Object = Object {

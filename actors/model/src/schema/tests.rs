@@ -56,11 +56,13 @@ fn every_object_with_everything_set_is_taken_by_the_types() {
     job["task"]["constraints"] = json!([{"order": ["hello"]}, {}]);
     job["task"]["processes"][0]["logger"] = json!({"rotate": {}});
     job["task"]["processes"][0]["resources"] = json!({"cpu": 1, "ram": 1, "disk": 1});
-    job["health_check_config"] = json!({"health_checker": {"shell": {"shell_command": "true"}}});
+    job["health_check_config"] =
+        json!({"health_checker": {"tcp": {}, "shell": {"shell_command": "true"}}});
     let job = read_job(&job).unwrap();
     let portmap = job.announce.unwrap().portmap;
     assert_eq!(portmap.into_iter().collect::<Vec<_>>(), [("aurora".to_owned(), "http".to_owned())]);
     assert_eq!(job.task.processes[0].logger.as_ref().unwrap().destination, "file");
+    assert_eq!(job.health_check_config.health_checker.tcp.unwrap().port, "health");
 }
 
 #[test]

@@ -19,13 +19,15 @@ fn follows(found: &str, unreadable: &str) -> bool {
 }
 
 /// Rules that look at another place than the one they complain about, and that place.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("/update_config/max_total_failures", "/instances"),
     ("/sla_policy", "/instances"),
     ("/sla_policy", "/tier"),
     ("/sla_policy", "/production"),
     ("/constraints/dedicated", "/role"),
     ("/announce/portmap", "/announce/primary_port"),
+    ("/health_check_config/health_checker/tcp/port", "/task/processes"),
+    ("/health_check_config/health_checker/tcp/port", "/announce"),
 ];
 
 /// Whether the order of processes depends on it: on who they are and when they run.

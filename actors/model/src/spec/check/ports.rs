@@ -17,7 +17,21 @@ impl Complaints {
     /// The names of the ports that a host has to give.
     pub(super) fn ports(&mut self, job: &JobSpec) -> BTreeSet<String> {
         let used = self.references(job);
-        let Some(announce) = &job.announce else { return used };
+        let ports = match &job.announce {
+            Some(announce) => self.given(job, announce, used),
+            None => used,
+        };
+        self.checked_port(job, &ports);
+        ports
+    }
+
+    /// The ports behind all names in use.
+    fn given(
+        &mut self,
+        job: &JobSpec,
+        announce: &Announcer,
+        used: BTreeSet<String>,
+    ) -> BTreeSet<String> {
         let portmap = self.portmap(job, announce);
         let targets = portmap.values().filter_map(|it| match it {
             Target::Port(name) => Some(name.clone()),
@@ -35,6 +49,19 @@ impl Complaints {
             }
         }
         ports
+    }
+
+    /// A port that is only checked is one that nobody listens on.
+    fn checked_port(&mut self, job: &JobSpec, given: &BTreeSet<String>) {
+        let Some(tcp) = &job.health_check_config.health_checker.tcp else { return };
+        let is_alias = job.announce.as_ref().is_some_and(|it| it.portmap.contains_key(&tcp.port));
+        if !is_alias && !given.contains(&tcp.port) {
+            let port = &tcp.port;
+            let detail = format!(
+                "Nothing refers to {{{{thermos.ports[{port}]}}}}, so nobody will listen there"
+            );
+            self.add("/health_check_config/health_checker/tcp/port", detail);
+        }
     }
 
     /// Reads the references in all texts. Returns the ports among them; every other one that is

@@ -225,6 +225,24 @@ fn ports_are_those_that_are_referred_to() {
 }
 
 #[test]
+fn a_port_that_is_checked_is_one_that_something_uses() {
+    let told = |port: &str, others: &[(&str, Value)]| {
+        let tcp = json!({ "health_checker": { "tcp": { "port": port } } });
+        complaints(&[&[("/health_check_config", tcp)], others].concat())
+    };
+    let uses = ("/task/processes/0/cmdline", json!("serve {{thermos.ports[http]}}"));
+    let announce = ("/announce", json!({ "portmap": { "alias": "http" } }));
+    assert_eq!(told("http", std::slice::from_ref(&uses)), "");
+    assert_eq!(told("alias", &[uses.clone(), announce.clone()]), "");
+    assert_eq!(told("http", &[announce]), "");
+    assert_eq!(
+        told("db", &[uses]),
+        "/health_check_config/health_checker/tcp/port: \
+         Nothing refers to {{thermos.ports[db]}}, so nobody will listen there\n"
+    );
+}
+
+#[test]
 fn references_are_known_by_the_launch_and_used_where_they_are_filled_in() {
     let text = complaints(&[
         (

@@ -1,0 +1,484 @@
+//! The agent's end of the line to a task's shepherd, without which nothing of the task runs.
+//!
+//! The shepherd is summoned when the task's place is made, and found again by whoever comes after
+//! us, since it outlives the agent. What it has written down is the truth, and is read from the
+//! beginning by each of us; so one that comes late says the same as one that was there all the time,
+//! and what was said twice is ignored by the task's machine.
+//!
+//! A line that ends is a shepherd that is gone. Then everything of the task ends by force, what was
+//! running is lost, and that is added to the record in the dead one's place before there may be
+//! another shepherd: no run has two.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::unix::net::UnixStream as StdUnixStream,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::prelude::*;
+use airglow_kit::{Lifeline, now};
+use airglow_model::{
+    ids::TaskId,
+    process::Exit,
+    run::{Event, RunId},
+};
+use nix::sys::signal::Signal;
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use crate::{
+    care::{Attached, Care},
+    folder::Found,
+    order::{Order, Record, Start},
+    runner::{Attended, Happened, Tended},
+};
+
+mod line;
+mod look;
+mod register;
+
+pub(crate) use look::{Look, is_one as is_look};
+pub(crate) use register::Register;
+
+use line::{Line, Sound, passed, soon};
+use look::Looks;
+use register::Standing;
+
+/// One for each task. To be told a [`Word`].
+pub(crate) struct Herd {
+    tending: Option<Tending>,
+    words: mpsc::UnboundedSender<Word>,
+    _lifeline: Lifeline<TaskId>,
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) enum Word {
+    /// Make the task's place, and have a shepherd there.
+    Prepare,
+    /// See to it that this run is started, once, and say how far it is.
+    Tend { start: Box<Start>, progress: watch::Sender<Progress> },
+    /// Run something that looks at the task from within, and say what it says.
+    Look(Look),
+    /// End the looks that nobody waits for any more.
+    LookAway,
+    /// It should have started by now.
+    Late(RunId),
+    /// Nobody watches this run any more.
+    End(RunId),
+    /// Ask everything to end. Those of these that have not been started will not be.
+    Term(Vec<RunId>),
+    /// End everything. Those of these that have not been started will not be.
+    Kill(Vec<RunId>),
+    /// The task is over.
+    Leave,
+}
+
+/// How far a run is, for whoever watches over it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Progress {
+    /// Nobody was told yet.
+    Waiting,
+    /// The shepherd was told.
+    Ordered,
+    Started,
+    /// Or it never will start.
+    Ended,
+}
+
+const NOBODY_CAME: &str = "Its shepherd did not come.";
+
+/// How long a shepherd may take to end what it was told to end.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Herd {
+    pub(crate) fn start(
+        lifeline: Lifeline<TaskId>,
+        care: Arc<Care>,
+        is_successor: bool,
+    ) -> Addr<Self> {
+        let (sender, words) = mpsc::unbounded_channel();
+        let tending = Tending {
+            care,
+            words,
+            register: Register::default(),
+            line: None,
+            ordered: BTreeSet::new(),
+            unwanted: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            looks: Looks::default(),
+            deadline: None,
+            is_leaving: false,
+            is_successor,
+        };
+        Self { tending: Some(tending), words: sender, _lifeline: lifeline }.start()
+    }
+}
+
+impl Actor for Herd {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let tending = self.tending.take().expect("an actor is started once");
+        let tended = tending.tend().into_actor(self);
+        ctx.spawn(tended.map(|(), _, ctx| ctx.stop()));
+    }
+}
+
+impl Handler<Word> for Herd {
+    type Result = ();
+
+    fn handle(&mut self, word: Word, _: &mut Self::Context) {
+        // Whoever does not listen any more has nothing left to do.
+        self.words.send(word).ok();
+    }
+}
+
+struct Tending {
+    care: Arc<Care>,
+    words: mpsc::UnboundedReceiver<Word>,
+    register: Register,
+    line: Option<Line>,
+    /// Runs that the shepherd was told to start, by us or, for all we know, by one of us before.
+    ordered: BTreeSet<RunId>,
+    /// Runs that should end, or not begin, and by which signal.
+    unwanted: BTreeMap<RunId, Signal>,
+    watchers: BTreeMap<RunId, watch::Sender<Progress>>,
+    looks: Looks,
+    /// When something should have ended.
+    deadline: Option<Instant>,
+    is_leaving: bool,
+    /// Of one that crashed, and that was told what we were not.
+    is_successor: bool,
+}
+
+impl Tending {
+    async fn tend(mut self) {
+        let mut leash = self.care.leash.clone();
+        self.begin().await;
+        while !(self.is_leaving && self.line.is_none()) {
+            tokio::select! {
+                word = self.words.recv() => match word {
+                    Some(word) => self.hear(word).await,
+                    None => return,
+                },
+                sound = Line::sound(self.line.as_ref()) => match sound {
+                    Sound::Bell => self.read().await,
+                    Sound::End => self.finish().await,
+                },
+                _ = leash.changed(), if !self.is_leaving => return,
+                () = passed(self.deadline) => self.end_by_force().await,
+            }
+        }
+        self.care.vacate().await;
+    }
+
+    /// Somebody may have been here before us.
+    async fn begin(&mut self) {
+        if self.care.folder.is_untouched() {
+            return;
+        }
+        // Whatever may have been ordered is not ordered from another shepherd.
+        if let Some(runner) = self.care.runner.upgrade() {
+            self.ordered.extend(runner.send(Tended).await.unwrap_or_default());
+        }
+        match Register::read(&self.care.folder) {
+            Ok((register, records)) => {
+                self.register = register;
+                self.tell_records(records);
+            }
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
+        }
+        self.ordered.retain(|it| self.register.standing(it) != Standing::Ended);
+        let folder = self.care.folder.clone();
+        match self.care.known.workers.run(move || folder.find_shepherd()).await {
+            Ok(Found::Shepherd(stream)) => self.attend(stream),
+            Ok(Found::Nobody) => self.finish().await,
+            Ok(Found::NobodyYet) => self.ordered.clear(),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot be reached"),
+        }
+        if self.is_successor {
+            self.tell_runner(Attended);
+        }
+    }
+
+    async fn hear(&mut self, word: Word) {
+        match word {
+            Word::Prepare => self.prepare().await,
+            Word::Tend { start, progress } => self.start(*start, progress).await,
+            Word::Look(look) => self.look(look).await,
+            Word::LookAway => self.look_away().await,
+            Word::Late(run) => self.late(&run).await,
+            Word::End(run) => self.end(run).await,
+            Word::Term(runs) => self.ask_to_end(runs, Signal::SIGTERM).await,
+            Word::Kill(runs) => self.ask_to_end(runs, Signal::SIGKILL).await,
+            Word::Leave => self.leave().await,
+        }
+    }
+
+    async fn prepare(&mut self) {
+        let (care, is_attached) = (self.care.clone(), self.line.is_some());
+        match self.care.known.workers.run(move || care.prepare(is_attached)).await {
+            Ok(stream) => {
+                if let Some(stream) = stream {
+                    self.attend(stream);
+                }
+                self.tell(Event::Prepared);
+            }
+            Err(why) => self.tell(Event::NotPrepared { why }),
+        }
+    }
+
+    async fn start(&mut self, start: Start, progress: watch::Sender<Progress>) {
+        let id = start.run.clone();
+        self.watchers.insert(id.clone(), progress);
+        match self.register.standing(&id) {
+            Standing::Alive => return self.progressed(&id, Progress::Started),
+            Standing::Ended => return self.progressed(&id, Progress::Ended),
+            Standing::Unknown => {}
+        }
+        let unwanted = self.unwanted.get(&id).copied();
+        if let Some(signal) = unwanted.filter(|_| !self.ordered.contains(&id)) {
+            return self.say_ended(id, Exit::Signal(signal as i32));
+        }
+        if let Err(error) = self.be_attached().await {
+            return self.say_ended(id, Exit::Unstarted(error.to_string()));
+        }
+        self.ordered.insert(id.clone());
+        self.order(&Order::Start(start)).await;
+        self.progressed(&id, Progress::Ordered);
+        match unwanted {
+            Some(Signal::SIGKILL) => self.order(&Order::Kill).await,
+            Some(_) => self.order(&Order::Term).await,
+            None => {}
+        }
+    }
+
+    /// There is a shepherd when this returns, or was a moment ago.
+    async fn be_attached(&mut self) -> io::Result<()> {
+        // If it is gone, what it left is seen to first.
+        for _ in 0..2 {
+            if self.line.is_some() {
+                return Ok(());
+            }
+            let care = self.care.clone();
+            match self.care.known.workers.run(move || care.attach()).await? {
+                Attached::To(stream) => self.attend(stream),
+                Attached::ToNobody => self.finish().await,
+            }
+        }
+        match self.line {
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("what its shepherd left cannot be cleared away")),
+        }
+    }
+
+    /// It rings as soon as it hears us, so that we look what was written before.
+    fn attend(&mut self, stream: StdUnixStream) {
+        match UnixStream::from_std(stream) {
+            Ok(stream) => self.line = Some(Line::new(stream)),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot listen"),
+        }
+    }
+
+    async fn ask_to_end(&mut self, runs: Vec<RunId>, signal: Signal) {
+        self.unwanted.extend(runs.into_iter().map(|run| (run, signal)));
+        if signal == Signal::SIGKILL {
+            self.deadline = Some(soon(KILL_PATIENCE));
+            self.order(&Order::Kill).await;
+        } else {
+            self.order(&Order::Term).await;
+        }
+    }
+
+    async fn late(&mut self, run: &RunId) {
+        if self.ordered.contains(run) && self.register.standing(run) == Standing::Unknown {
+            tracing::warn!(task = %self.care.id, ?run, "is not started by its shepherd");
+            self.end_by_force().await;
+        }
+    }
+
+    async fn look(&mut self, look: Look) {
+        if self.line.is_none() {
+            return look.fail("The task has no shepherd.");
+        }
+        let next = self.register.next_run(look::PROCESS);
+        match self.looks.begin(look, next, &self.care) {
+            Ok(start) => self.order(&Order::Start(start)).await,
+            Err(error) => tracing::warn!(task = %self.care.id, %error, "cannot look"),
+        }
+    }
+
+    async fn look_away(&mut self) {
+        for run in self.looks.forsaken() {
+            self.order(&Order::KillRun { run }).await;
+        }
+    }
+
+    async fn end(&mut self, run: RunId) {
+        if self.ordered.contains(&run) || self.register.standing(&run) == Standing::Alive {
+            self.order(&Order::KillRun { run }).await;
+        } else {
+            self.say_ended(run, Exit::Lost);
+        }
+    }
+
+    async fn leave(&mut self) {
+        self.is_leaving = true;
+        self.deadline = Some(soon(KILL_PATIENCE));
+        self.order(&Order::Leave).await;
+    }
+
+    async fn order(&mut self, order: &Order) {
+        let Some(line) = &mut self.line else { return };
+        if let Err(error) = line.say(order).await {
+            tracing::debug!(task = %self.care.id, %error, "not ordered");
+            // If it has ended we will hear of that.
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.deadline = Some(Instant::now());
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        match self.register.read_on(&self.care.folder.record()) {
+            Ok(records) => self.tell_records(records),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
+        }
+        if self.register.is_corrupt() && !self.is_leaving {
+            // Nobody knows what runs, so nothing may.
+            self.deadline = Some(soon(KILL_PATIENCE));
+            self.order(&Order::Leave).await;
+        }
+        let is_quiet = self.register.alive().is_empty() && !self.register.has_leftover;
+        if is_quiet && !self.is_leaving && !self.register.is_corrupt() {
+            self.deadline = None;
+        }
+    }
+
+    /// The shepherd is gone, perhaps before those who were in its care.
+    async fn finish(&mut self) {
+        self.read().await;
+        self.line = None;
+        self.deadline = None;
+        self.looks.fail("The shepherd of the task is gone.");
+        let mut lost: BTreeSet<_> = self.register.alive().keys().cloned().collect();
+        lost.append(&mut self.ordered.clone());
+        if self.is_leaving && lost.is_empty() && !self.register.has_leftover {
+            return;
+        }
+        let care = self.care.clone();
+        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
+        if self.care.leash.has_changed().is_err() {
+            return;
+        }
+        let exit = if was_nobody { Exit::Unstarted(NOBODY_CAME.to_owned()) } else { Exit::Lost };
+        match self.register.close(&self.care.folder, &lost, &exit) {
+            Ok(records) => self.tell_records(records),
+            Err(error) => {
+                tracing::error!(task = %self.care.id, %error, "cannot write what was lost");
+                // The next attempt will, before there is another shepherd.
+                lost.into_iter().for_each(|it| self.say_lost(it, &exit));
+                self.tell(Event::Gone);
+            }
+        }
+    }
+
+    /// Looks through all processes of the machine, which takes a while.
+    async fn end_by_force(&mut self) {
+        tracing::warn!(task = %self.care.id, "is ended by force");
+        self.deadline = Some(soon(KILL_PATIENCE));
+        let care = self.care.clone();
+        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
+        if was_nobody {
+            // Whoever comes now will end at once, which we will hear.
+            let exit = Exit::Unstarted(NOBODY_CAME.to_owned());
+            for run in std::mem::take(&mut self.ordered) {
+                self.say_ended(run, exit.clone());
+            }
+        }
+    }
+
+    fn tell_records(&mut self, records: Vec<Record>) {
+        let mut events = Vec::new();
+        let has_changed = !records.is_empty();
+        let is_anything_gone = records.contains(&Record::Gone);
+        for record in records {
+            match record {
+                Record::Started { id, main, at } => {
+                    self.progressed(&id, Progress::Started);
+                    if !is_look(&id) {
+                        events.push(Event::Started { id, pid: main.pid, at });
+                    }
+                }
+                Record::Ended { id, at, exit, leftover } => {
+                    self.forget(&id);
+                    if is_look(&id) {
+                        self.looks.ended(&id, exit);
+                    } else {
+                        events.push(Event::Ended { id, at, exit, leftover });
+                    }
+                }
+                Record::OutOfMemory { .. } => {
+                    events.push(Event::Exceeded { message: self.care.out_of_memory() });
+                }
+                Record::Gone | Record::Shepherd { .. } => {}
+            }
+        }
+        // Of what is said again, only what is still true: others may have been left behind since.
+        if is_anything_gone && !self.register.has_leftover {
+            events.push(Event::Gone);
+        }
+        if has_changed {
+            self.care.consists_of(&self.register);
+        }
+        if !events.is_empty() {
+            self.tell_runner(Happened(events));
+        }
+    }
+
+    fn say_lost(&self, id: RunId, exit: &Exit) {
+        if !is_look(&id) {
+            self.tell(Event::Ended { id, at: now(), exit: exit.clone(), leftover: false });
+        }
+    }
+
+    /// Of a run that was never started, and never will be.
+    fn say_ended(&mut self, id: RunId, exit: Exit) {
+        self.forget(&id);
+        self.tell(Event::Ended { id, at: now(), exit, leftover: false });
+    }
+
+    fn forget(&mut self, id: &RunId) {
+        self.progressed(id, Progress::Ended);
+        self.watchers.remove(id);
+        self.ordered.remove(id);
+        self.unwanted.remove(id);
+    }
+
+    fn progressed(&self, id: &RunId, progress: Progress) {
+        if let Some(watcher) = self.watchers.get(id) {
+            watcher.send_replace(progress);
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        self.tell_runner(Happened(vec![event]));
+    }
+
+    fn tell_runner<M>(&self, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        crate::runner::Runner: Handler<M>,
+    {
+        if let Some(runner) = self.care.runner.upgrade() {
+            runner.do_send(message);
+        }
+    }
+}

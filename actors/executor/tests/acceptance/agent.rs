@@ -1,0 +1,65 @@
+//! The agent of a [`Rig`](crate::rig::Rig): an executor and nothing else, with the settings that it
+//! is given.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+
+use airglow_executor::{Config, Executor, Isolation, RunAs};
+use airglow_kit::identity::Identity;
+use airglow_model::{
+    resources::Attributes, retention::Retention, spec::LoggerSpec, wire::Capacity,
+};
+use serde::{Deserialize, Serialize};
+
+/// What the program is called with to be one.
+pub(crate) const AGENT: &str = "agent";
+
+/// What tests want to be different.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) cgroups: bool,
+    pub(crate) namespaces: bool,
+    pub(crate) pids_max: u64,
+    /// How many tasks that are over are kept to be looked at.
+    pub(crate) kept: usize,
+}
+
+impl Settings {
+    /// Whatever the machine allows.
+    pub(crate) const ISOLATED: Self =
+        Self { cgroups: true, namespaces: true, pids_max: 4096, kept: 10_000 };
+    pub(crate) const BARE: Self = Self { cgroups: false, namespaces: false, ..Self::ISOLATED };
+}
+
+/// `agent DATA SCHEDULER SETTINGS`, until it is killed, cannot go on, or is told to end: SIGTERM.
+/// But for the first it ends its tasks as well.
+pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut argument = || arguments.next().expect("an argument").into_string().expect("plain text");
+    let data = PathBuf::from(argument());
+    let scheduler = argument().parse().expect("an address");
+    let settings: Settings = serde_json::from_str(&argument()).expect("settings");
+    let Settings { cgroups, namespaces, pids_max, kept } = settings;
+    let config = Config {
+        host: "h".into(),
+        attributes: Attributes::new(),
+        capacity: Some(Capacity::default()),
+        schedulers: vec![scheduler],
+        identity: Identity::load(&data).expect("an identity").expect("an identity"),
+        binary: std::env::current_exe().expect("this program is somewhere"),
+        run_as: RunAs::Oneself,
+        isolation: Isolation { cgroups, namespaces, pids_max },
+        logger: LoggerSpec::default(),
+        retention: Retention { age_max: Duration::MAX, count_max: kept, free_min: 0.0 },
+        data,
+    };
+    actix_rt::System::new().block_on(async {
+        let mut executor = Executor::start(config).expect("the executor starts");
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let mut told_to_end = tokio::signal::unix::signal(kind).expect("signals can be heard");
+        tokio::select! {
+            _ = told_to_end.recv() => {}
+            _ = executor.gave_up() => {}
+        }
+        executor.stop(false).await;
+    });
+    ExitCode::SUCCESS
+}
