@@ -135,7 +135,7 @@ fn a_stray_that_goes_on_talking_holds_nobody_up_and_is_heard() {
 
 fn a_log_that_cannot_be_written_is_a_run_that_was_not_started() {
     let pasture = Pasture::new(true);
-    std::fs::write(pasture.sandbox().join("file"), "").unwrap();
+    fs::write(pasture.sandbox().join("file"), "").unwrap();
     let nowhere = pasture.sandbox().join("file/log");
     let nowhere_text = nowhere.display();
     let why = format!("cannot write to {nowhere_text}: Not a directory (os error 20)");
