@@ -167,7 +167,7 @@ mod tests {
         let own = outer.path().metadata().unwrap();
         let somebody = Credentials { uid: own.uid() + 1, gid: own.gid() + 1, groups: vec![] };
         let owner = Credentials { uid: own.uid(), ..somebody.clone() };
-        let friend = Credentials { groups: vec![own.gid()], ..somebody.clone() };
+        let friend = Credentials { groups: vec![own.gid()], ..somebody };
         set(&inner, 0o700).unwrap();
         set(outer.path(), 0o755).unwrap();
         assert_eq!(closed_to(&somebody, &inner), Some(inner.clone()));

@@ -72,7 +72,11 @@ impl Zygote {
     fn serve(&mut self) -> io::Result<()> {
         let why = self.try_namespaces().err().map(|it| it.to_string());
         let abilities = Abilities { namespaces: why.is_none(), why: why.unwrap_or_default() };
-        send(io::stdin(), &serde_json::to_vec(&abilities)?, SendFlags::NOSIGNAL)?;
+        match send(io::stdin(), &serde_json::to_vec(&abilities)?, SendFlags::NOSIGNAL) {
+            // The agent has gone already.
+            Err(rustix::io::Errno::PIPE) => return Ok(ExitCode::SUCCESS),
+            sent => sent?,
+        };
         while let Some((summons, listener)) = self.hear()? {
             if let Err(error) = self.bear(summons, listener) {
                 complain(&error);

@@ -117,8 +117,9 @@ fn check(rig: &mut Rig, id: &str, kind: Kind) {
     };
     let reports = rig.reports.values().filter(|it| it.task_id.0 == id);
     let ends: Vec<&Status> = reports.filter(|it| it.state.is_terminal()).collect();
-    assert_eq!(ends.len(), 1, "{id} has one end: {ends:?}");
-    assert_eq!(ends[0].state, expected, "{id}: {:?}", ends[0]);
+    // An agent that does not know whether it has said so says it again.
+    let is_one = !ends.is_empty() && ends.iter().all(|it| it.message == ends[0].message);
+    assert!(is_one && ends[0].state == expected, "{id} ends {ends:?} and not {expected:?}");
     for process in rig.view(id).processes {
         let runs = check_runs(rig, id, &process, kind);
         let expected = match (process.name.as_str(), kind) {

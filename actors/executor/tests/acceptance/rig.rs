@@ -239,9 +239,12 @@ impl Rig {
     /// What is in a file of its sandbox, once that is whole lines.
     pub(crate) fn written(&mut self, id: &str, file: &str) -> String {
         let path = self.sandbox(id).join(file);
-        let text = || fs::read_to_string(&path).ok().filter(|it| it.ends_with('\n'));
-        self.until(&format!("{id} writes {file}"), |_| text().is_some());
-        text().unwrap().trim().to_owned()
+        let mut text = String::new();
+        self.until(&format!("{id} writes {file}"), |_| {
+            text = fs::read_to_string(&path).unwrap_or_default();
+            text.ends_with('\n')
+        });
+        text.trim().to_owned()
     }
 
     pub(crate) fn ask(&mut self, question: Question) -> Answer {
