@@ -58,8 +58,9 @@ struct Zygote {
 
 impl Zygote {
     fn new() -> io::Result<Self> {
-        // Whoever interrupts the agent at a terminal does not mean us.
-        setsid()?;
+        // Whoever interrupts the agent at a terminal does not mean us. Who leads a group already was
+        // started by hand.
+        setsid().ok();
         raw::ignore_children()?;
         // Learnt once, for all children: it says which numbers are of this life of the machine, and
         // they will not see its first process any more.
@@ -74,7 +75,7 @@ impl Zygote {
         let abilities = Abilities { namespaces: why.is_none(), why: why.unwrap_or_default() };
         match send(io::stdin(), &serde_json::to_vec(&abilities)?, SendFlags::NOSIGNAL) {
             // The agent has gone already.
-            Err(rustix::io::Errno::PIPE) => return Ok(ExitCode::SUCCESS),
+            Err(Errno::PIPE) => return Ok(()),
             sent => sent?,
         };
         while let Some((summons, listener)) = self.hear()? {
