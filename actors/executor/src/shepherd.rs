@@ -9,7 +9,7 @@
 //! process to die. Where the machine allows it, it is the first process of a namespace, and then
 //! nothing that descends from it can hide from it, or outlive it.
 
-use std::{io, os::fd::OwnedFd, process::ExitCode};
+use std::{io, os::fd::OwnedFd};
 
 use nix::sys::{
     prctl,
@@ -46,18 +46,14 @@ struct Shepherd {
 }
 
 /// To be called in a fork of the zygote; `is_apart` if that is the first process of a namespace, as
-/// far as the summons ask for it.
-fn tend(summons: Summons, listener: OwnedFd, is_apart: io::Result<()>) -> ExitCode {
-    match Shepherd::new(&summons, listener, is_apart) {
-        Ok(Some(shepherd)) => {
-            drop(summons);
-            shepherd.tend();
-            ExitCode::SUCCESS
-        }
-        // Another one was quicker.
-        Ok(None) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+/// far as the summons ask for it. What a program does at its end is the zygote's to do, and slow.
+fn tend(summons: Summons, listener: OwnedFd, is_apart: io::Result<()>) -> ! {
+    // If there is none, another one was quicker, or whoever waits hears that there will be none.
+    if let Ok(Some(shepherd)) = Shepherd::new(&summons, listener, is_apart) {
+        drop(summons);
+        shepherd.tend();
     }
+    raw::vanish()
 }
 
 impl Shepherd {

@@ -13,10 +13,14 @@ use std::{
     process::ExitCode,
 };
 
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    unistd::setsid,
+};
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send},
     pipe::{PipeFlags, pipe_with},
 };
@@ -33,16 +37,17 @@ pub const ZYGOTE: &str = "zygote";
 /// A message longer than this is none of the agent's.
 const SUMMONS_MAX: usize = 64 * 1024;
 
-/// Forks a shepherd for every task that the agent, whose socket is our standard input, has; and is
-/// itself one when it returns in such a fork. To be called before anything else is started: it needs
-/// to be the only thread.
+/// Forks a shepherd for every task that the agent, whose socket is our standard input, has. To be
+/// called before anything else is started: it needs to be the only thread.
 pub fn zygote() -> ExitCode {
     raw::close_inherited();
-    let served = Zygote::new().and_then(|mut it| it.serve());
-    served.unwrap_or_else(|error| {
-        complain(&error);
-        ExitCode::FAILURE
-    })
+    match Zygote::new().and_then(|mut it| it.serve()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 struct Zygote {
@@ -51,14 +56,11 @@ struct Zygote {
     buffer: Vec<u8>,
 }
 
-/// What goes on in this process after a fork.
-enum Now {
-    StillZygote,
-    Shepherd(ExitCode),
-}
-
 impl Zygote {
     fn new() -> io::Result<Self> {
+        // Whoever interrupts the agent at a terminal does not mean us. Who leads a group already was
+        // started by hand.
+        setsid().ok();
         raw::ignore_children()?;
         // Learnt once, for all children: it says which numbers are of this life of the machine, and
         // they will not see its first process any more.
@@ -67,23 +69,21 @@ impl Zygote {
         Ok(Self { numbers, buffer: vec![0; SUMMONS_MAX] })
     }
 
-    /// Until the agent is gone, or this is a shepherd.
-    fn serve(&mut self) -> io::Result<ExitCode> {
+    /// Until the agent is gone.
+    fn serve(&mut self) -> io::Result<()> {
         let why = self.try_namespaces().err().map(|it| it.to_string());
         let abilities = Abilities { namespaces: why.is_none(), why: why.unwrap_or_default() };
         match send(io::stdin(), &serde_json::to_vec(&abilities)?, SendFlags::NOSIGNAL) {
             // The agent has gone already.
-            Err(rustix::io::Errno::PIPE) => return Ok(ExitCode::SUCCESS),
+            Err(Errno::PIPE) => return Ok(()),
             sent => sent?,
         };
         while let Some((summons, listener)) = self.hear()? {
-            match self.bear(summons, listener) {
-                Ok(Now::StillZygote) => {}
-                Ok(Now::Shepherd(end)) => return Ok(end),
-                Err(error) => complain(&error),
+            if let Err(error) = self.bear(summons, listener) {
+                complain(&error);
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     /// `None` when there is no agent any more, which then wants none of what it has summoned.
@@ -94,7 +94,9 @@ impl Zygote {
             let mut parts = [IoSliceMut::new(&mut self.buffer)];
             let received =
                 match recvmsg(io::stdin(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(Errno::INTR) => continue,
+                    // It has left without hearing our first word.
+                    Err(Errno::CONNRESET) => return Ok(None),
                     received => received?,
                 };
             if received.bytes == 0 || is_agent_gone()? {
@@ -115,18 +117,18 @@ impl Zygote {
 
     /// # Errors
     /// There is no shepherd. Whoever waits for it hears it from the socket, which is closed.
-    fn bear(&mut self, summons: Summons, listener: OwnedFd) -> io::Result<Now> {
+    fn bear(&mut self, summons: Summons, listener: OwnedFd) -> io::Result<()> {
         let is_apart = if summons.namespaces { self.separate() } else { Ok(()) };
         let side = raw::fork_alone();
         if matches!(side, Ok(Side::Child)) {
             (self.numbers, self.buffer) = (None, Vec::new());
-            return Ok(Now::Shepherd(tend(summons, listener, is_apart)));
+            tend(summons, listener, is_apart);
         }
         if summons.namespaces && is_apart.is_ok() {
             self.rejoin()?;
         }
         side?;
-        Ok(Now::StillZygote)
+        Ok(())
     }
 
     /// The next child is the first of a namespace.

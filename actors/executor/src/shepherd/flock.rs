@@ -152,7 +152,8 @@ impl Flock {
     }
 
     pub(super) fn kill_run(&self, id: &RunId) {
-        if let Some(run) = self.runs.iter().find(|it| it.id == *id) {
+        let is_it = |it: &&Run| it.id == *id && matches!(it.stage, Stage::Running);
+        if let Some(run) = self.runs.iter().find(is_it) {
             killpg(run.main, Signal::SIGKILL).ok();
         }
     }
@@ -250,7 +251,10 @@ impl Flock {
 
     fn run_of(&self, child: Pid) -> Option<&Run> {
         let group = getpgid(Some(child)).ok();
-        self.runs.iter().find(|it| it.main == child || Some(it.main) == group)
+        let is_its = |it: &&Run| it.main == child || Some(it.main) == group;
+        // When all of them are gone the number may be others'.
+        let is_there = |it: &&Run| !matches!(it.stage, Stage::Ended { .. });
+        self.runs.iter().filter(is_there).find(is_its)
     }
 }
 

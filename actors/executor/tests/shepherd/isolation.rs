@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
 };
 
 use serde_json::json;
 
 use crate::{
-    pasture::{Pasture, is_alive, until},
+    pasture::{Pasture, Zygote, is_alive, until},
     trials,
 };
 
@@ -18,6 +18,7 @@ const NOBODY: u32 = 65534;
 trials![
     r22_a_process_has_three_files_open_and_nothing_else_of_ours,
     numbers_are_those_of_outside_and_inside_there_is_nobody_else,
+    r22_who_is_not_root_runs_nothing_as_somebody_else,
     processes_are_the_users_with_its_groups_and_nobody_elses,
     the_shepherd_is_the_user_too_and_may_only_end_processes,
     who_has_become_another_user_is_ended_as_well,
@@ -88,6 +89,31 @@ fn numbers_are_those_of_outside_and_inside_there_is_nobody_else() {
     assert_eq!(records[0]["world"], records[1]["world"]);
     // Nothing that is mounted inside is seen outside.
     assert!(is_alive(i32::try_from(std::process::id()).unwrap()));
+}
+
+fn r22_who_is_not_root_runs_nothing_as_somebody_else() {
+    let mut pasture = Pasture::empty(false);
+    pasture.zygote = Zygote::of_user(NOBODY);
+    let abilities = json!({ "namespaces": false, "why": "Operation not permitted (os error 1)" });
+    assert_eq!(pasture.zygote.abilities, abilities);
+    chown(pasture.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    Pasture::as_user(pasture.folder.path(), &mut pasture.summons, 1, &[1]);
+    pasture.summon();
+    pasture.start("a", "true");
+    let why = "its processes cannot be user 1's: Operation not permitted (os error 1)";
+    assert_eq!(pasture.ended("a"), json!({ "unstarted": why }));
+    // As itself it can.
+    let mut pasture = Pasture::empty(false);
+    pasture.zygote = Zygote::of_user(NOBODY);
+    chown(pasture.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(pasture.sandbox(), Some(NOBODY), Some(NOBODY)).unwrap();
+    pasture.summon();
+    assert_eq!(pasture.run("a", "id -u"), "65534\n");
+    pasture
+        .start("b", "setsid bash -c 'echo > there; sleep 1000' & until [ -e there ]; do :; done");
+    assert_eq!(pasture.ended_run("b", 0)["leftover"], true);
+    pasture.say(&json!({ "order": "kill" }));
+    pasture.gone();
 }
 
 fn processes_are_the_users_with_its_groups_and_nobody_elses() {

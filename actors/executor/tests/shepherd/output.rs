@@ -1,6 +1,10 @@
 //! Where what processes say is found.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -19,6 +23,7 @@ trials![
     a_log_that_cannot_be_written_is_a_run_that_was_not_started,
     a_pipe_in_the_place_of_a_log_holds_nobody_up,
     a_full_disk_delays_and_loses_nothing,
+    no_end_is_lost_because_the_disk_is_full,
 ];
 
 /// Run 0 of a process to its end.
@@ -151,15 +156,30 @@ fn a_pipe_in_the_place_of_a_log_holds_nobody_up() {
     pasture.run("b", "true");
 }
 
-fn a_full_disk_delays_and_loses_nothing() {
-    // A file system that is full soon, of this namespace's own.
-    let pasture = Pasture::summoned(true, |folder, _| {
-        let sandbox = folder.join("sandbox");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "none"])
-            .arg(&sandbox)
-            .status();
+/// A file system that is full soon.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn at(folder: &Path, size: &str) -> Self {
+        let mut mount = Command::new("mount");
+        let options = format!("size={size}");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder).status();
         assert!(mounted.unwrap().success(), "who tests this must be root");
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily, should something of the test still be there.
+        Command::new("umount").arg("-l").arg(&self.0).status().unwrap();
+    }
+}
+
+fn a_full_disk_delays_and_loses_nothing() {
+    let mut disk = None;
+    let pasture = Pasture::summoned(true, |folder, _| {
+        disk = Some(Disk::at(&folder.join("sandbox"), "256k"));
     });
     let ballast = pasture.sandbox().join("ballast");
     fs::write(&ballast, vec![0; 128 * 1024]).unwrap();
@@ -177,5 +197,30 @@ fn a_full_disk_delays_and_loses_nothing() {
     assert_eq!(pasture.ended("a"), json!({ "code": 3 }));
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.lines().map(|it| it.parse::<u32>().unwrap()).eq(1..=30_000));
-    std::process::Command::new("umount").arg(pasture.sandbox()).status().unwrap();
+}
+
+fn no_end_is_lost_because_the_disk_is_full() {
+    let mut disk = None;
+    let pasture = Pasture::summoned(true, |folder, summons| {
+        let full = folder.join("full");
+        fs::create_dir(&full).unwrap();
+        disk = Some(Disk::at(&full, "64k"));
+        summons["folder"] = json!(full);
+    });
+    pasture.shepherd();
+    let ballast = pasture.folder.path().join("full/ballast");
+    // What is left is the rest of the page that the record has begun.
+    assert!(fs::write(&ballast, vec![0; 1 << 20]).is_err());
+    let name = |it: u32| format!("p{it}");
+    for it in 0..40 {
+        pasture.start(&name(it), &format!("echo there; exit {it}"));
+    }
+    let written = |it: u32| pasture.read(&format!("{}.out", name(it))) == "there\n";
+    until(|| (0..40).all(written).then_some(()));
+    assert!(pasture.records().len() < 40);
+    fs::remove_file(&ballast).unwrap();
+    for it in 0..40 {
+        assert_eq!(pasture.ended(&name(it)), json!({ "code": it }));
+    }
+    assert_eq!(pasture.records().len(), 81);
 }

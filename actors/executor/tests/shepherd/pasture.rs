@@ -9,6 +9,7 @@ use std::{
         unix::{
             fs::{PermissionsExt, chown},
             net::{UnixListener, UnixStream},
+            process::CommandExt,
         },
     },
     path::{Path, PathBuf},
@@ -38,6 +39,10 @@ pub(crate) struct Zygote {
 
 impl Zygote {
     pub(crate) fn new() -> Self {
+        Self::of_user(0)
+    }
+
+    pub(crate) fn of_user(id: u32) -> Self {
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
@@ -49,6 +54,8 @@ impl Zygote {
             .args(["-c", script, "bash"])
             .arg(program)
             .arg(airglow_executor::ZYGOTE)
+            .uid(id)
+            .gid(id)
             .stdin(theirs)
             .spawn()
             .unwrap();
@@ -155,7 +162,8 @@ impl Pasture {
     }
 
     pub(crate) fn records(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join("record.jsonl")).unwrap_or_default();
+        let folder = Path::new(self.summons["folder"].as_str().unwrap());
+        let text = fs::read_to_string(folder.join("record.jsonl")).unwrap_or_default();
         let whole = text.split_inclusive('\n').filter(|it| it.ends_with('\n'));
         whole.map(|it| serde_json::from_str(it).unwrap()).collect()
     }
