@@ -163,6 +163,8 @@ impl Tending {
         self.begin().await;
         while !(self.is_leaving && self.line.is_none()) {
             tokio::select! {
+                // What was said before the end is heard before it: it may be that we should leave.
+                biased;
                 word = self.words.recv() => match word {
                     Some(word) => self.hear(word).await,
                     None => return,
@@ -401,6 +403,10 @@ impl Tending {
             for run in std::mem::take(&mut self.ordered) {
                 self.say_ended(run, exit.clone());
             }
+        }
+        if self.line.is_none() {
+            // Nobody else will tell us that it is done.
+            self.finish().await;
         }
     }
 
