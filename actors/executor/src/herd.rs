@@ -159,6 +159,8 @@ impl Tending {
         self.begin().await;
         while !(self.is_leaving && self.line.is_none()) {
             tokio::select! {
+                // What was said before the end is heard before it: it may be that we should leave.
+                biased;
                 word = self.words.recv() => match word {
                     Some(word) => self.hear(word).await,
                     None => return,

@@ -133,5 +133,9 @@ impl Tending {
                 self.say_ended(run, exit.clone());
             }
         }
+        if self.line.is_none() {
+            // Nobody else will tell us that it is done.
+            self.finish().await;
+        }
     }
 }

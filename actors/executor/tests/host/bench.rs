@@ -305,6 +305,11 @@ impl Bench {
         });
     }
 
+    /// Whether somebody takes orders for it.
+    pub(crate) fn has_shepherd(&self, id: &str) -> bool {
+        UnixStream::connect(self.data().join("tasks").join(id).join("shepherd.sock")).is_ok()
+    }
+
     /// The number of its shepherd, once there is one.
     pub(crate) fn shepherd(&self, id: &str) -> i32 {
         let folder = self.data().join("tasks").join(id);

@@ -18,6 +18,7 @@ trials![
     an_agent_that_cannot_go_on_ends_its_tasks_nevertheless,
     killing_what_is_not_here_or_over_does_nothing,
     many_tasks_run_at_once_and_end_together,
+    who_is_killed_before_it_has_begun_leaves_nothing_behind,
 ];
 
 fn a_killed_task_is_asked_to_end_and_finalized() {
@@ -157,4 +158,17 @@ fn many_tasks_run_at_once_and_end_together() {
         assert_eq!(bench.ends(id), RunState::Killed);
     }
     assert_eq!(pids.iter().filter(|it| is_alive(**it)).count(), 0);
+}
+
+fn who_is_killed_before_it_has_begun_leaves_nothing_behind() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..50).map(|it| format!("t{it}")).collect();
+    for id in &ids {
+        bench.launch(id, json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] }));
+        bench.kill(id);
+    }
+    for id in &ids {
+        assert_eq!(bench.ends(id), RunState::Killed);
+    }
+    bench.until(|| !ids.iter().any(|id| bench.has_shepherd(id)));
 }
