@@ -96,7 +96,7 @@ fn view(known: &Known, folder: &TaskFolder, launch: &Launch) -> io::Result<TaskV
     let (outline, run) = read_back(folder, launch)?;
     let owner = known.owners.of(&launch.config.spec.role);
     let user = owner.map(|it| it.name.clone()).unwrap_or_default();
-    Ok(TaskView { user, ..outline.view(&run) })
+    Ok(TaskView { user, isolation: known.notes(), ..outline.view(&run) })
 }
 
 /// Forgets those of the tasks that are over that nobody will want to look at any more, and removes

@@ -100,11 +100,13 @@ impl Tending {
         self.looks.fail("The shepherd of the task is gone.");
         let mut lost: BTreeSet<_> = self.register.alive().keys().cloned().collect();
         lost.append(&mut self.ordered.clone());
-        if self.is_leaving && lost.is_empty() && !self.register.has_leftover {
+        let is_clear = lost.is_empty() && !self.register.has_leftover;
+        if self.is_leaving && is_clear {
             return;
         }
         let care = self.care.clone();
-        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
+        let was_nobody =
+            !is_clear && self.care.known.workers.run(move || care.end_by_force()).await;
         if self.care.leash.has_changed().is_err() {
             return;
         }
