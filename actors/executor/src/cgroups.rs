@@ -126,8 +126,14 @@ impl Cgroups {
             let why = format!("`{task}` cannot name a control group");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        for part in group.parts() {
-            make_folder(&part.folder)?;
+        for (hierarchy, part) in self.0.hierarchies.iter().zip(group.parts()) {
+            match make_folder(&part.folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    hierarchy.restore().map_err(io::Error::other)?;
+                    make_folder(&part.folder)?;
+                }
+                made => made?,
+            }
             part.limit(limits)?;
         }
         Ok(group)
@@ -141,7 +147,8 @@ impl Cgroups {
         Group::new(parts)
     }
 
-    /// Ends and removes what earlier lives of this agent left of tasks that nobody knows any more.
+    /// Ends and removes what earlier lives of this agent left of tasks that nobody knows any more, and
+    /// removes what other agents left that have no tasks. If they are only idle, they make it again.
     pub(crate) fn sweep(&self, alive: &BTreeSet<TaskId>) {
         let folders = self.0.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
         let entries = folders.flatten().filter_map(Result::ok);
@@ -155,6 +162,7 @@ impl Cgroups {
                 tracing::warn!(%task, %error, "its control groups cannot be removed");
             }
         }
+        self.0.hierarchies.iter().for_each(Hierarchy::sweep_others);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which hierarchies there are, and which of them does what for us.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use procfs::{
     Current, Meminfo,
@@ -89,6 +92,25 @@ impl Hierarchy {
         let prepared = Self { version, root, controllers };
         prepared.favour();
         Ok(prepared)
+    }
+
+    /// One that was prepared, and is gone.
+    pub(super) fn restore(&self) -> Result<(), String> {
+        let name = self.root.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+        let Some(mount) = self.root.ancestors().nth(2) else { return Ok(()) };
+        let as_found = Self { root: mount.to_owned(), ..self.clone() };
+        as_found.prepare(name, &mut Vec::new()).map(drop)
+    }
+
+    /// The kernel removes only those in which there is nothing.
+    pub(super) fn sweep_others(&self) {
+        let siblings = self.root.parent().and_then(|it| fs::read_dir(it).ok());
+        for sibling in siblings.into_iter().flatten().filter_map(Result::ok) {
+            if sibling.path() != self.root {
+                // Files cannot be removed this way either.
+                fs::remove_dir(sibling.path()).ok();
+            }
+        }
     }
 
     /// All tasks together would else get as much as one process that is in no group.
