@@ -20,7 +20,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write},
     os::{
         fd::AsRawFd,
@@ -232,7 +232,7 @@ impl TaskFolder {
     }
 
     pub(crate) fn settle(&self) -> io::Result<()> {
-        File::create(self.0.join("settled")).map(drop)
+        write_private(&self.0.join("settled"), &[])
     }
 
     /// When its end was acknowledged, as the file system's clock has it.
@@ -277,6 +277,12 @@ fn name_of(stream: Stream) -> &'static str {
         Stream::Stdout => "stdout",
         Stream::Stderr => "stderr",
     }
+}
+
+/// Lets others pass through a folder that may be from a time when nobody had to.
+pub(crate) fn open_passage(folder: &Path) -> io::Result<()> {
+    let mode = folder.metadata()?.permissions().mode();
+    fs::set_permissions(folder, Permissions::from_mode(mode | (PASSAGE & 0o111)))
 }
 
 /// A task may have left folders that nobody may write to, its owner included.

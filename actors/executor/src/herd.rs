@@ -12,13 +12,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    os::unix::net::UnixStream as StdUnixStream,
     sync::Arc,
     time::Duration,
 };
 
 use actix::prelude::*;
-use airglow_kit::{Lifeline, now};
+use airglow_kit::Lifeline;
 use airglow_model::{
     ids::TaskId,
     process::Exit,
@@ -26,21 +25,20 @@ use airglow_model::{
 };
 use nix::sys::signal::Signal;
 use tokio::{
-    net::UnixStream,
     sync::{mpsc, watch},
     time::Instant,
 };
 
 use crate::{
-    care::{Attached, Care},
-    folder::Found,
-    order::{Order, Record, Start},
-    runner::{Attended, Happened, Tended},
+    care::Care,
+    order::{Order, Start},
 };
 
 mod line;
 mod look;
 mod register;
+mod succession;
+mod telling;
 
 pub(crate) use look::{Look, is_one as is_look};
 pub(crate) use register::Register;
@@ -90,8 +88,6 @@ pub(crate) enum Progress {
     /// Or it never will start.
     Ended,
 }
-
-const NOBODY_CAME: &str = "Its shepherd did not come.";
 
 /// How long a shepherd may take to end what it was told to end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -178,35 +174,6 @@ impl Tending {
         self.care.vacate().await;
     }
 
-    /// Somebody may have been here before us.
-    async fn begin(&mut self) {
-        if self.care.folder.is_untouched() {
-            return;
-        }
-        // Whatever may have been ordered is not ordered from another shepherd.
-        if let Some(runner) = self.care.runner.upgrade() {
-            self.ordered.extend(runner.send(Tended).await.unwrap_or_default());
-        }
-        match Register::read(&self.care.folder) {
-            Ok((register, records)) => {
-                self.register = register;
-                self.tell_records(records);
-            }
-            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
-        }
-        self.ordered.retain(|it| self.register.standing(it) != Standing::Ended);
-        let folder = self.care.folder.clone();
-        match self.care.known.workers.run(move || folder.find_shepherd()).await {
-            Ok(Found::Shepherd(stream)) => self.attend(stream),
-            Ok(Found::Nobody) => self.finish().await,
-            Ok(Found::NobodyYet) => self.ordered.clear(),
-            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot be reached"),
-        }
-        if self.is_successor {
-            self.tell_runner(Attended);
-        }
-    }
-
     async fn hear(&mut self, word: Word) {
         match word {
             Word::Prepare => self.prepare().await,
@@ -256,33 +223,6 @@ impl Tending {
             Some(Signal::SIGKILL) => self.order(&Order::Kill).await,
             Some(_) => self.order(&Order::Term).await,
             None => {}
-        }
-    }
-
-    /// There is a shepherd when this returns, or was a moment ago.
-    async fn be_attached(&mut self) -> io::Result<()> {
-        // If it is gone, what it left is seen to first.
-        for _ in 0..2 {
-            if self.line.is_some() {
-                return Ok(());
-            }
-            let care = self.care.clone();
-            match self.care.known.workers.run(move || care.attach()).await? {
-                Attached::To(stream) => self.attend(stream),
-                Attached::ToNobody => self.finish().await,
-            }
-        }
-        match self.line {
-            Some(_) => Ok(()),
-            None => Err(io::Error::other("what its shepherd left cannot be cleared away")),
-        }
-    }
-
-    /// It rings as soon as it hears us, so that we look what was written before.
-    fn attend(&mut self, stream: StdUnixStream) {
-        match UnixStream::from_std(stream) {
-            Ok(stream) => self.line = Some(Line::new(stream)),
-            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot listen"),
         }
     }
 
@@ -342,143 +282,6 @@ impl Tending {
             if error.kind() == io::ErrorKind::TimedOut {
                 self.deadline = Some(Instant::now());
             }
-        }
-    }
-
-    async fn read(&mut self) {
-        match self.register.read_on(&self.care.folder.record()) {
-            Ok(records) => self.tell_records(records),
-            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
-        }
-        if self.register.is_corrupt() && !self.is_leaving {
-            // Nobody knows what runs, so nothing may.
-            self.deadline = Some(soon(KILL_PATIENCE));
-            self.order(&Order::Leave).await;
-        }
-        let is_quiet = self.register.alive().is_empty() && !self.register.has_leftover;
-        if is_quiet && !self.is_leaving && !self.register.is_corrupt() {
-            self.deadline = None;
-        }
-    }
-
-    /// The shepherd is gone, perhaps before those who were in its care.
-    async fn finish(&mut self) {
-        self.read().await;
-        self.line = None;
-        self.deadline = None;
-        self.looks.fail("The shepherd of the task is gone.");
-        let mut lost: BTreeSet<_> = self.register.alive().keys().cloned().collect();
-        lost.append(&mut self.ordered.clone());
-        if self.is_leaving && lost.is_empty() && !self.register.has_leftover {
-            return;
-        }
-        let care = self.care.clone();
-        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
-        if self.care.leash.has_changed().is_err() {
-            return;
-        }
-        let exit = if was_nobody { Exit::Unstarted(NOBODY_CAME.to_owned()) } else { Exit::Lost };
-        match self.register.close(&self.care.folder, &lost, &exit) {
-            Ok(records) => self.tell_records(records),
-            Err(error) => {
-                tracing::error!(task = %self.care.id, %error, "cannot write what was lost");
-                // The next attempt will, before there is another shepherd.
-                lost.into_iter().for_each(|it| self.say_lost(it, &exit));
-                self.tell(Event::Gone);
-            }
-        }
-    }
-
-    /// Looks through all processes of the machine, which takes a while.
-    async fn end_by_force(&mut self) {
-        tracing::warn!(task = %self.care.id, "is ended by force");
-        self.deadline = Some(soon(KILL_PATIENCE));
-        let care = self.care.clone();
-        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
-        if was_nobody {
-            // Whoever comes now will end at once, which we will hear.
-            let exit = Exit::Unstarted(NOBODY_CAME.to_owned());
-            for run in std::mem::take(&mut self.ordered) {
-                self.say_ended(run, exit.clone());
-            }
-        }
-    }
-
-    fn tell_records(&mut self, records: Vec<Record>) {
-        let mut events = Vec::new();
-        let has_changed = !records.is_empty();
-        let is_anything_gone = records.contains(&Record::Gone);
-        for record in records {
-            match record {
-                Record::Started { id, main, at } => {
-                    self.progressed(&id, Progress::Started);
-                    if !is_look(&id) {
-                        events.push(Event::Started { id, pid: main.pid, at });
-                    }
-                }
-                Record::Ended { id, at, exit, leftover } => {
-                    self.forget(&id);
-                    if is_look(&id) {
-                        self.looks.ended(&id, exit);
-                    } else {
-                        events.push(Event::Ended { id, at, exit, leftover });
-                    }
-                }
-                Record::OutOfMemory { .. } => {
-                    events.push(Event::Exceeded { message: self.care.out_of_memory() });
-                }
-                Record::Gone | Record::Shepherd { .. } => {}
-            }
-        }
-        // Of what is said again, only what is still true: others may have been left behind since.
-        if is_anything_gone && !self.register.has_leftover {
-            events.push(Event::Gone);
-        }
-        if has_changed {
-            self.care.consists_of(&self.register);
-        }
-        if !events.is_empty() {
-            self.tell_runner(Happened(events));
-        }
-    }
-
-    fn say_lost(&self, id: RunId, exit: &Exit) {
-        if !is_look(&id) {
-            self.tell(Event::Ended { id, at: now(), exit: exit.clone(), leftover: false });
-        }
-    }
-
-    /// Of a run that was never started, and never will be.
-    fn say_ended(&mut self, id: RunId, exit: Exit) {
-        self.forget(&id);
-        self.tell(Event::Ended { id, at: now(), exit, leftover: false });
-    }
-
-    fn forget(&mut self, id: &RunId) {
-        self.progressed(id, Progress::Ended);
-        self.watchers.remove(id);
-        self.ordered.remove(id);
-        self.unwanted.remove(id);
-    }
-
-    fn progressed(&self, id: &RunId, progress: Progress) {
-        if let Some(watcher) = self.watchers.get(id) {
-            watcher.send_replace(progress);
-        }
-    }
-
-    fn tell(&self, event: Event) {
-        self.tell_runner(Happened(vec![event]));
-    }
-
-    fn tell_runner<M>(&self, message: M)
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        crate::runner::Runner: Handler<M>,
-    {
-        if let Some(runner) = self.care.runner.upgrade() {
-            runner.do_send(message);
         }
     }
 }

@@ -13,7 +13,7 @@ use airglow_model::{
 use crate::{
     Isolation, RunAs, StartError,
     cgroups::Cgroups,
-    folder::Tasks,
+    folder::{self, Tasks},
     forced,
     meter::{Metrics, Usages},
     owner::Owners,
@@ -61,6 +61,11 @@ impl Known {
         let (data, isolation) = (&settings.data, settings.isolation);
         let unusable = |source| StartError::Data { path: data.clone(), source };
         let tasks = Tasks::below(data).map_err(unusable)?;
+        if settings.run_as != RunAs::Oneself {
+            for folder in [data, tasks.path()] {
+                folder::open_passage(folder).map_err(unusable)?;
+            }
+        }
         let capacity = match settings.capacity {
             Some(capacity) => capacity,
             None => probe::capacity(data).map_err(StartError::Probe)?,

@@ -10,21 +10,10 @@
 //! [`Watch`]; that it ends for it is decided elsewhere. Memory is limited by the kernel, so by then it
 //! has ended a process. Nothing here is remembered: whoever starts again watches again.
 //!
-//! To wire it:
-//!
 //! ```text
-//! let usages = Usages::default();                        // in `Known`; it outlives the actor
-//! let metrics = Metrics::new(usages.clone(), &data);     // in `Known`
-//! let meter = Meter::start(fate.lifeline(), workers, &data, usages);  // with the uplink
-//!
-//! meter.do_send(Watch { task_id, task, sandbox, limits, disk, group, told });  // when it is prepared
-//! meter.do_send(Trees { task_id, roots });               // whenever they change, all of them
-//! meter.do_send(Unwatch(task_id));                       // when nothing of it runs any more
-//!
-//! usages.of(&task_id)                                    // for its `TaskView`
-//! metrics.text()                                         // the answer to `Question::Metrics`
-//! metrics.checked(is_success, latency)                   // of a health check
-//! reasons::out_of_memory(ram, limits.memory(), group.usage().ram_peak)  // if a shepherd says so first
+//! care ──── Watch, Trees, Unwatch ───► meter ──── told(why) ───► runner
+//!                                        │
+//!                                     usages ──► a task's view, Metrics::text
 //! ```
 //! Where there are no control groups memory is what processes have resident, processes are counted by
 //! their ancestry, and nobody is told of too much memory.

@@ -14,6 +14,7 @@ use airglow_kit::{
 };
 use airglow_model::{
     ids::TaskId,
+    machine::Timestamp,
     restart::Intensity,
     run::Event,
     wire::{
@@ -46,6 +47,7 @@ pub(crate) struct Uplink {
     is_closing: bool,
     /// More tasks are over than there were.
     is_untidy: bool,
+    tidied_at: Timestamp,
     _lifeline: Lifeline<Incarnation>,
 }
 
@@ -86,6 +88,7 @@ const RUNNER_CRASHES: Intensity = Intensity { restarts: 5, period: Duration::fro
 const INVENTORY_EVERY: Duration = Duration::from_secs(180);
 
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+const TIDY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 impl Uplink {
     /// Adopts what is on disk.
@@ -118,6 +121,7 @@ impl Uplink {
                 link: None,
                 is_closing: false,
                 is_untidy: true,
+                tidied_at: Timestamp::default(),
                 _lifeline: lifeline,
             }
         }))
@@ -235,9 +239,12 @@ impl Uplink {
     }
 
     fn tidy(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::take(&mut self.is_untidy) {
+        // Time passes and disks fill up even if no task ends.
+        let is_due = self.tidied_at + TIDY_AT_LEAST_EVERY <= now();
+        if !std::mem::take(&mut self.is_untidy) && !is_due {
             return;
         }
+        self.tidied_at = now();
         let known = self.known.clone();
         let tidied = self.known.workers.run(move || records::tidy(&known.tasks, &known.retention));
         ctx.spawn(tidied.into_actor(self).map(|tidied, _, _| {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     agent::{BARE, ISOLATED},
-    bench::{Bench, is_alive},
+    bench::Bench,
     trials,
 };
 
@@ -63,14 +63,13 @@ fn an_unhealthy_task_fails_and_says_why() {
     let mut job = checked("echo sick; exit 3", "sleep 1000");
     job["health_check_config"]["initial_interval_secs"] = json!(0);
     bench.launch_job("t", job, &[]);
-    let pid = bench.pid("t", "p");
     assert_eq!(bench.ends("t"), RunState::Failed);
     assert_eq!(
         bench.reports.last().unwrap().message,
         "Failed health check! Command 'echo sick; exit 3' returned non-zero exit status 3 with \
          output 'sick\n'"
     );
-    assert!(!is_alive(pid));
+    assert_eq!(bench.living("t"), 0);
 }
 
 fn a_healthy_task_stays_so_when_its_agent_is_another() {

@@ -40,6 +40,17 @@ fn r22_a_task_is_its_roles_users_and_cannot_see_what_is_ours() {
     let log = bench.log("t", "p", 0);
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines, ["nobody", "nogroup", "nobody", "nobody 700", "nobody 644", "end"]);
+    let check = json!({
+        "role": "nobody",
+        "task": { "processes": [{ "name": "p", "cmdline": "touch healthy; sleep 1000" }] },
+        "health_check_config": { "health_checker": { "shell": {
+            "shell_command": "id -un; [ -e healthy ] && [ $(id -un) = nobody ]",
+        } }, "interval_secs": 0.2 },
+    });
+    bench.launch_job("u", check, &[]);
+    bench.runs("u");
+    bench.kill("u");
+    assert_eq!(bench.ends("u"), RunState::Killed);
     let view = bench.view("t");
     assert_eq!((view.user.as_str(), outline(&view.processes).as_str()), ("nobody", "p S"));
 }

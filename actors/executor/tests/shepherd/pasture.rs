@@ -120,9 +120,9 @@ impl Pasture {
         let path = self.folder.path().join("shepherd.sock");
         fs::remove_file(&path).ok();
         let listener = UnixListener::bind(&path).unwrap();
-        self.zygote.summon(&self.summons, &listener);
-        drop(listener);
+        // Before there is anybody, who could be gone again.
         self.connect();
+        self.zygote.summon(&self.summons, &listener);
     }
 
     pub(crate) fn connect(&mut self) {

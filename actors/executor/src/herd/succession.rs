@@ -1,0 +1,137 @@
+//! How a herd finds its task's shepherd, and what it does when there is none any more.
+
+use std::{collections::BTreeSet, io, os::unix::net::UnixStream as StdUnixStream};
+
+use airglow_model::{process::Exit, run::Event};
+use tokio::net::UnixStream;
+
+use super::{
+    KILL_PATIENCE, Tending,
+    line::{Line, soon},
+    register::{Register, Standing},
+};
+use crate::{
+    care::Attached,
+    folder::Found,
+    order::Order,
+    runner::{Attended, Tended},
+};
+
+const NOBODY_CAME: &str = "Its shepherd did not come.";
+
+impl Tending {
+    /// Somebody may have been here before us.
+    pub(super) async fn begin(&mut self) {
+        if self.care.folder.is_untouched() {
+            return;
+        }
+        // Whatever may have been ordered is not ordered from another shepherd.
+        if let Some(runner) = self.care.runner.upgrade() {
+            self.ordered.extend(runner.send(Tended).await.unwrap_or_default());
+        }
+        match Register::read(&self.care.folder) {
+            Ok((register, records)) => {
+                self.register = register;
+                self.tell_records(records);
+            }
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
+        }
+        self.ordered.retain(|it| self.register.standing(it) != Standing::Ended);
+        let folder = self.care.folder.clone();
+        match self.care.known.workers.run(move || folder.find_shepherd()).await {
+            Ok(Found::Shepherd(stream)) => self.attend(stream),
+            Ok(Found::Nobody) => self.finish().await,
+            Ok(Found::NobodyYet) => self.ordered.clear(),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot be reached"),
+        }
+        if self.is_successor {
+            self.tell_runner(Attended);
+        }
+    }
+
+    /// There is a shepherd when this returns, or was a moment ago.
+    pub(super) async fn be_attached(&mut self) -> io::Result<()> {
+        // If it is gone, what it left is seen to first.
+        for _ in 0..2 {
+            if self.line.is_some() {
+                return Ok(());
+            }
+            let care = self.care.clone();
+            match self.care.known.workers.run(move || care.attach()).await? {
+                Attached::To(stream) => self.attend(stream),
+                Attached::ToNobody => self.finish().await,
+            }
+        }
+        match self.line {
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("what its shepherd left cannot be cleared away")),
+        }
+    }
+
+    /// It rings as soon as it hears us, so that we look what was written before.
+    pub(super) fn attend(&mut self, stream: StdUnixStream) {
+        match UnixStream::from_std(stream) {
+            Ok(stream) => self.line = Some(Line::new(stream)),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot listen"),
+        }
+    }
+
+    pub(super) async fn read(&mut self) {
+        match self.register.read_on(&self.care.folder.record()) {
+            Ok(records) => self.tell_records(records),
+            Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
+        }
+        if self.register.is_corrupt() && !self.is_leaving {
+            // Nobody knows what runs, so nothing may.
+            self.deadline = Some(soon(KILL_PATIENCE));
+            self.order(&Order::Leave).await;
+        }
+        let is_quiet = self.register.alive().is_empty() && !self.register.has_leftover;
+        if is_quiet && !self.is_leaving && !self.register.is_corrupt() {
+            self.deadline = None;
+        }
+    }
+
+    /// The shepherd is gone, perhaps before those who were in its care.
+    pub(super) async fn finish(&mut self) {
+        self.read().await;
+        self.line = None;
+        self.deadline = None;
+        self.looks.fail("The shepherd of the task is gone.");
+        let mut lost: BTreeSet<_> = self.register.alive().keys().cloned().collect();
+        lost.append(&mut self.ordered.clone());
+        if self.is_leaving && lost.is_empty() && !self.register.has_leftover {
+            return;
+        }
+        let care = self.care.clone();
+        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
+        if self.care.leash.has_changed().is_err() {
+            return;
+        }
+        let exit = if was_nobody { Exit::Unstarted(NOBODY_CAME.to_owned()) } else { Exit::Lost };
+        match self.register.close(&self.care.folder, &lost, &exit) {
+            Ok(records) => self.tell_records(records),
+            Err(error) => {
+                tracing::error!(task = %self.care.id, %error, "cannot write what was lost");
+                // The next attempt will, before there is another shepherd.
+                lost.into_iter().for_each(|it| self.say_lost(it, &exit));
+                self.tell(Event::Gone);
+            }
+        }
+    }
+
+    /// Looks through all processes of the machine, which takes a while.
+    pub(super) async fn end_by_force(&mut self) {
+        tracing::warn!(task = %self.care.id, "is ended by force");
+        self.deadline = Some(soon(KILL_PATIENCE));
+        let care = self.care.clone();
+        let was_nobody = self.care.known.workers.run(move || care.end_by_force()).await;
+        if was_nobody {
+            // Whoever comes now will end at once, which we will hear.
+            let exit = Exit::Unstarted(NOBODY_CAME.to_owned());
+            for run in std::mem::take(&mut self.ordered) {
+                self.say_ended(run, exit.clone());
+            }
+        }
+    }
+}
