@@ -125,7 +125,7 @@ impl Zygote {
             tend(summons, listener, is_apart);
         }
         if summons.namespaces && is_apart.is_ok() {
-            self.rejoin()?;
+            self.rejoin();
         }
         side?;
         Ok(())
@@ -139,9 +139,13 @@ impl Zygote {
         Ok(unshare(CloneFlags::CLONE_NEWPID)?)
     }
 
-    fn rejoin(&self) -> io::Result<()> {
+    /// Ends rather than to put the next task into the namespace of this one.
+    fn rejoin(&self) {
         let numbers = self.numbers.as_ref().expect("who has none does not separate");
-        Ok(setns(numbers, CloneFlags::CLONE_NEWPID)?)
+        if let Err(error) = setns(numbers, CloneFlags::CLONE_NEWPID) {
+            complain(&error.into());
+            raw::vanish();
+        }
     }
 
     /// # Errors
@@ -157,7 +161,7 @@ impl Zygote {
             }
             raw::vanish();
         }
-        self.rejoin()?;
+        self.rejoin();
         side?;
         drop(result);
         let why = io::read_to_string(File::from(report))?;
