@@ -104,10 +104,13 @@ fn last_message(detail: &Value) -> &str {
 #[test]
 fn h13_a_job_is_starting_until_it_is_healthy_and_fails_and_begins_again_when_it_is_not() {
     let served = Served::start();
-    let starting = served.detail();
-    assert_eq!(starting["task"]["status"], "STARTING");
     let reason = r#"Response differs from expected response (expected "ok", got "sick")"#;
-    assert_eq!(starting["health"]["last"][0]["message"], reason, "{starting}");
+    let starting = eventually("the server answers", || {
+        let detail = served.detail();
+        let last = detail["health"]["last"].as_array()?.last()?;
+        (last["message"] == reason).then(|| detail.clone())
+    });
+    assert_eq!(starting["task"]["status"], "STARTING");
     served.touch("well");
     assert_eq!(last_message(&served.reaches("RUNNING")), "Task is healthy.");
 
