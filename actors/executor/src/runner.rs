@@ -63,7 +63,6 @@ struct Team {
 }
 
 /// When people last heard of the processes, and whether they soon will again.
-#[derive(Default)]
 struct Shown {
     at: Timestamp,
     is_due: bool,
@@ -153,11 +152,14 @@ impl Runner {
         task.be_watched();
         if task.run.is_over() {
             self.take_leave();
+            // Whoever hears that a task has ended looks at how its processes did.
+            self.show_now();
+        } else {
+            self.show(ctx);
         }
         for effect in news {
             self.perform(effect, ctx);
         }
-        self.show(ctx);
     }
 
     fn report(&self, state: RunState, message: String) {
@@ -177,7 +179,11 @@ impl Runner {
             self.show_now();
         } else {
             task.shown.is_due = true;
-            ctx.run_later(next.since(now()), |this, _| this.show_now());
+            ctx.run_later(next.since(now()), |this, _| {
+                if this.task.as_ref().is_some_and(|it| it.shown.is_due) {
+                    this.show_now();
+                }
+            });
         }
     }
 

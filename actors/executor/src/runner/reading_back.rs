@@ -3,7 +3,7 @@
 use std::{cell::Cell, collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use airglow_kit::Supervisor;
+use airglow_kit::{Supervisor, now};
 use airglow_model::{
     ids::TaskId,
     restart::Intensity,
@@ -43,7 +43,8 @@ impl Task {
             appointment: None,
             health: None,
             alarm: None,
-            shown: Shown::default(),
+            // A task that is over in no time is shown once.
+            shown: Shown { at: now(), is_due: false },
             _leash: sender,
         }))
     }

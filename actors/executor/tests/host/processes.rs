@@ -256,7 +256,7 @@ fn a_shell_that_cannot_be_started_is_a_failed_run() {
         "constraints": [{ "order": ["a", "b"] }],
     }));
     assert_eq!(state, RunState::Failed);
-    assert_eq!(outline(&processes), "a S, b F");
+    assert_eq!(outline(&processes), "a S, b F", "{:?}", bench.reports);
     assert!(processes[1].runs[0].message.is_some(), "{processes:?}");
 }
 
