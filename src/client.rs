@@ -52,6 +52,8 @@ pub(crate) type Result<T> = std::result::Result<T, ClientError>;
 
 /// A piece of a log, and where the next piece begins.
 pub(crate) struct LogPiece {
+    /// How much there once was between the offset asked for and this.
+    pub(crate) skipped: u64,
     pub(crate) data: Vec<u8>,
     pub(crate) next: u64,
 }
@@ -158,11 +160,14 @@ impl Client {
         let offset_text = offset.to_string();
         let query = [("offset", offset_text.as_str()), ("length", "262144")];
         let Some(mut response) = found(self.fetch(&path, &query))? else { return Ok(None) };
+        // What was rotated away cannot be had any more.
+        let begins = response.headers().get("airglow-log-offset");
+        let begins = begins.and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(offset);
         let mut data = Vec::new();
         let read = response.body_mut().as_reader().read_to_end(&mut data);
         read.map_err(|error| self.strange(&error))?;
-        let next = offset + data.len() as u64;
-        Ok(Some(LogPiece { data, next }))
+        let next = begins + data.len() as u64;
+        Ok(Some(LogPiece { skipped: begins.saturating_sub(offset), data, next }))
     }
 
     /// All pages of a list.

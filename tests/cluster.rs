@@ -99,6 +99,7 @@ impl Cluster {
             "host = \"{name}\"\n\
              api = \"127.0.0.1:{api}\"\n\
              mesh = \"127.0.0.1:{mesh}\"\n\
+             run_as = \"oneself\"\n\
              [resources]\n\
              cpu = 64.0\n\
              ram_mb = 65536\n\

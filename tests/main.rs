@@ -24,6 +24,8 @@ mod jobs;
 mod pages;
 /// Why instances are pending.
 mod pending;
+/// `airglow run`, alone on its machine.
+mod run_verb;
 /// What is left of tasks: files and logs.
 mod sandboxes;
 /// Many instances.

@@ -12,16 +12,24 @@ use std::{
     time::Duration,
 };
 
+use airglow_executor::{Isolation, RunAs};
 use airglow_kit::now;
-use airglow_model::{ids::JobKey, resources::Attributes, view::View};
+use airglow_model::{
+    ids::JobKey, resources::Attributes, retention::Retention, spec::LoggerSpec, view::View,
+};
 use airglow_scheduler::Scheduler;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-use super::{Deciding, Settings, broken, settings, start_executor};
+use super::{
+    Deciding, Settings, broken, count_interrupts, joined_thread, settings, start_executor,
+};
 
 /// How long tasks get to end by themselves before what is left of them is killed.
 const GRACE: Duration = Duration::from_secs(90);
+
+/// Whoever tries a file has not made users for its roles.
+const RUN_AS: RunAs = RunAs::RoleOrOneself;
 
 #[derive(Debug)]
 pub(crate) struct DevOptions {
@@ -34,6 +42,7 @@ pub(crate) struct DevOptions {
 /// A cluster that runs in this process, on threads of its own.
 pub(crate) struct Dev {
     uri: String,
+    notes: Vec<String>,
     stop: Option<oneshot::Sender<()>>,
     interrupts: Arc<AtomicU32>,
     thread: Option<JoinHandle<Result<()>>>,
@@ -53,15 +62,16 @@ impl Dev {
             })
         })?;
         match started.recv() {
-            Ok(api) => Ok(Self {
+            Ok((api, notes)) => Ok(Self {
                 uri: format!("http://{api}"),
+                notes,
                 stop: Some(stop),
                 interrupts,
                 thread: Some(thread),
             }),
             // It hung up without a word: what it came to is why.
             Err(mpsc::RecvError) => {
-                Err(joined(thread).err().context("the cluster did not start")?)
+                Err(joined_thread(thread).err().context("the cluster did not start")?)
             }
         }
     }
@@ -69,6 +79,12 @@ impl Dev {
     /// Of the API and the pages.
     pub(crate) fn uri(&self) -> &str {
         &self.uri
+    }
+
+    /// Whose a task's processes are, and what they are not kept from: a sentence each.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let unkept = self.notes.iter().map(|it| format!("Isolation: {it}"));
+        std::iter::once(super::tasks_run_as(RUN_AS)).chain(unkept).collect()
     }
 
     /// How often the user asked for the end with Ctrl-C, or somebody else with SIGTERM.
@@ -84,7 +100,7 @@ impl Dev {
     /// Ends every task, and then the cluster. Blocks until no process of a task is left.
     pub(crate) fn stop(mut self) -> Result<()> {
         drop(self.stop.take());
-        self.thread.take().map_or(Ok(()), joined)
+        self.thread.take().map_or(Ok(()), joined_thread)
     }
 }
 
@@ -98,20 +114,16 @@ impl Drop for Dev {
     }
 }
 
-fn joined(thread: JoinHandle<Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
 async fn live(
     options: &DevOptions,
-    ready: mpsc::Sender<SocketAddr>,
+    ready: mpsc::Sender<(SocketAddr, Vec<String>)>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
     let settings = settings_for(options)?;
     let deciding = Deciding::start(&settings).await?;
     let mut executor =
         start_executor(&settings, deciding.identity(&settings.host)?, vec![deciding.mesh()])?;
-    ready.send(deciding.api).context("nobody waits for the cluster")?;
+    ready.send((deciding.api, executor.notes())).context("nobody waits for the cluster")?;
     drop(ready);
     let ended = tokio::select! {
         why = broken(Some(&deciding), &mut executor) => Err(why),
@@ -139,6 +151,10 @@ fn settings_for(options: &DevOptions) -> Result<Settings> {
         token: None,
         attributes: Attributes::new(),
         capacity: None,
+        run_as: RUN_AS,
+        isolation: Isolation::default(),
+        logger: LoggerSpec::default(),
+        retention: Retention::default(),
     })
 }
 
@@ -160,17 +176,4 @@ async fn end_all_tasks(scheduler: &Scheduler) {
 fn active_jobs(view: &View) -> Vec<JobKey> {
     let active = view.jobs.iter().filter(|(_, job)| job.is_active());
     active.map(|(key, _)| key.clone()).collect()
-}
-
-fn count_interrupts(count: &Arc<AtomicU32>) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let (mut signals, count) = (signal(kind)?, count.clone());
-        actix_rt::spawn(async move {
-            while signals.recv().await.is_some() {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Wiring only. What is started here is stopped in the reverse order, and a task outlives all of
 //! it, unless the agent is a [`dev`] one.
 
+mod alone;
 mod dev;
 mod settings;
 
@@ -10,6 +11,11 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -22,6 +28,7 @@ use airglow_model::{ids::HostId, resources::Attributes, spec::Limits};
 use airglow_scheduler::{self as scheduler, Scheduler};
 use anyhow::{Context, Result, anyhow, bail};
 
+pub(crate) use alone::{Solo, SoloOptions};
 pub(crate) use dev::{Dev, DevOptions};
 pub(crate) use settings::{AgentOptions, Settings};
 
@@ -31,6 +38,7 @@ const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(1);
 /// Runs an agent until it is told to end or cannot go on. Its tasks stay.
 pub(crate) fn run(options: AgentOptions) -> Result<()> {
     let settings = Settings::gather(options)?;
+    tracing::info!("{}", tasks_run_as(settings.run_as));
     actix_rt::System::new().block_on(async {
         let scheduler =
             if settings.scheduler { Some(Deciding::start(&settings).await?) } else { None };
@@ -144,11 +152,27 @@ fn start_executor(
         schedulers,
         identity,
         binary: binary()?,
-        run_as: executor::RunAs::Oneself,
-        isolation: executor::Isolation::default(),
-        logger: airglow_model::spec::LoggerSpec::default(),
-        retention: airglow_model::retention::Retention::default(),
+        run_as: settings.run_as,
+        isolation: settings.isolation,
+        logger: settings.logger.clone(),
+        retention: settings.retention,
     })?)
+}
+
+/// Whose a task's processes are, in a sentence.
+pub(crate) fn tasks_run_as(run_as: executor::RunAs) -> String {
+    let uid = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    let user = user.map_or_else(|| format!("user {uid}"), |it| it.name);
+    match run_as {
+        executor::RunAs::Role => "Tasks run as their roles' users.".into(),
+        executor::RunAs::RoleOrOneself if uid.is_root() => {
+            format!("Tasks run as their roles' users where there are such, else as {user}.")
+        }
+        executor::RunAs::Oneself | executor::RunAs::RoleOrOneself => {
+            format!("Tasks run as {user}, whatever their role.")
+        }
+    }
 }
 
 /// The host's name is an attribute too: constraints such as `host: limit:1` rest on it.
@@ -193,6 +217,24 @@ fn limits(cluster: &str) -> Limits {
         tiers: ["preemptible", "preferred", "revocable"].map(str::to_owned).to_vec(),
         gpus_allowed: false,
     }
+}
+
+/// From now on, instead of ending.
+fn count_interrupts(count: &Arc<AtomicU32>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let (mut signals, count) = (signal(kind)?, count.clone());
+        actix_rt::spawn(async move {
+            while signals.recv().await.is_some() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    Ok(())
+}
+
+fn joined_thread(thread: JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn told_to_end() -> Result<()> {

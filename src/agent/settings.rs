@@ -6,14 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use airglow_executor::{Isolation, RunAs};
 use airglow_kit::identity::JoinToken;
 use airglow_model::{
     ids::HostId,
     resources::{Attributes, Resources},
+    retention::Retention,
+    spec::LoggerSpec,
     wire::Capacity,
 };
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+
+mod tasks;
+mod units;
 
 /// As Aurora's scheduler had it.
 const API_PORT: u16 = 8081;
@@ -51,6 +57,11 @@ struct File {
     token_file: Option<PathBuf>,
     attributes: std::collections::BTreeMap<String, Values>,
     resources: Option<Offered>,
+    /// Whose processes tasks are: `role` or `oneself`.
+    run_as: Option<String>,
+    isolation: tasks::IsolationTable,
+    logger: tasks::LoggerTable,
+    sandboxes: tasks::SandboxesTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +104,10 @@ pub(crate) struct Settings {
     pub(crate) attributes: Attributes,
     /// What the machine is found to have, if `None`.
     pub(crate) capacity: Option<Capacity>,
+    pub(crate) run_as: RunAs,
+    pub(crate) isolation: Isolation,
+    pub(crate) logger: LoggerSpec,
+    pub(crate) retention: Retention,
 }
 
 impl Settings {
@@ -121,6 +136,10 @@ impl Settings {
             token,
             attributes,
             capacity: file.resources.map(Offered::capacity).transpose()?,
+            run_as: tasks::run_as(file.run_as.as_deref(), nix::unistd::geteuid().is_root())?,
+            isolation: file.isolation.read()?,
+            logger: file.logger.read()?,
+            retention: file.sandboxes.read()?,
         })
     }
 }
@@ -215,8 +234,20 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_setting_is_an_error_with_its_name() {
-        let error = gather("clutser = \"x\"", AgentOptions::default()).unwrap_err();
-        assert!(format!("{error:#}").contains("clutser"), "{error:#}");
+    fn what_is_wrong_is_told_with_the_settings_name() {
+        for (toml, told) in [
+            ("clutser = \"x\"", "clutser"),
+            ("[isolation]\nnamespace = true", "unknown field `namespace`"),
+            ("[isolation]\npids_max = 0", "isolation.pids_max"),
+            ("[isolation]\ncgroups = \"yes\"", "cgroups"),
+            ("[logger]\ndestination = \"disk\"", "logger.destination"),
+            ("[logger]\nlog_size = \"much\"", "logger.log_size"),
+            ("[sandboxes]\nage_max = 7", "age_max"),
+            ("[sandboxes]\nfree_min = 10", "sandboxes.free_min"),
+            ("run_as = \"me\"", "run_as"),
+        ] {
+            let error = gather(toml, AgentOptions::default()).unwrap_err();
+            assert!(format!("{error:#}").contains(told), "{toml}: {error:#}");
+        }
     }
 }

@@ -136,7 +136,8 @@ impl Outcome {
         options: &Options,
     ) {
         let user = options.user.clone().unwrap_or_else(task::own_name);
-        let jobs: Vec<_> = tasks.iter().map(|it| task::as_job(it, language, &user)).collect();
+        let as_job = |it| task::as_job(it, language, &user, &options.binds);
+        let jobs: Vec<_> = tasks.iter().map(as_job).collect();
         let finished = self.finish(&jobs, options);
         self.tasks.extend(finished);
     }

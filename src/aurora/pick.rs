@@ -51,7 +51,6 @@ impl Loaded {
     ///
     /// # Errors
     /// There is none, or there are several.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the verb that runs it is on its way"))]
     pub(crate) fn runnable(&self, name: Option<&str>) -> Result<&JobSpec, ConfigError> {
         let all: Vec<_> = self.jobs.iter().chain(&self.tasks).collect();
         let found: Vec<_> = match name {

@@ -8,16 +8,28 @@ use std::{num::NonZero, rc::Rc, thread};
 
 use serde_json::json;
 
-use super::value::{Language, Struct, Value};
+use super::{
+    scope::Scope,
+    value::{Language, Struct, Value, binding},
+};
 
 /// In bytes: more than any machine has.
 const UNLIMITED: i64 = 1 << 50;
 
-pub(super) fn as_job(task: &Rc<Struct>, language: &Language, user: &str) -> Rc<Struct> {
+/// `bound` are the command line's bindings, which win over those that the task has; what is wrong
+/// with them is told when the job is evaluated.
+pub(super) fn as_job(
+    task: &Rc<Struct>,
+    language: &Language,
+    user: &str,
+    bound: &[(String, String)],
+) -> Rc<Struct> {
+    let bound = bound.iter().flat_map(|(name, value)| binding(name, Value::text(value.as_str())));
+    let task = task.bind(Scope::Bound(bound.collect()));
     let mut mistakes = Vec::new();
     let is_limited = task.get("resources").is_some_and(|it| *it != Value::Empty);
     let task = if is_limited {
-        task.clone()
+        task
     } else {
         let resources = Value::from_json(&unlimited());
         task.with(vec![("resources".to_owned(), resources)], None, &mut mistakes)

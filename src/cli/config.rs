@@ -7,6 +7,7 @@ use std::{
 };
 
 use airglow_model::{
+    config::Job,
     ids::JobKey,
     spec::{Complaint, JobSpec, Limits},
 };
@@ -43,7 +44,7 @@ pub(crate) struct Reading {
     read_json: bool,
 }
 
-fn binding(text: &str) -> Result<(String, String), String> {
+pub(crate) fn binding(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("Binding parameter must be formatted name=value".into()),
@@ -58,13 +59,37 @@ pub(crate) struct Written {
 
 impl Reading {
     fn load(&self, file: &Path) -> Result<Loaded, aurora::ConfigError> {
+        self.load_as(file, None)
+    }
+
+    fn load_as(&self, file: &Path, user: Option<&str>) -> Result<Loaded, aurora::ConfigError> {
         let format = if self.read_json { Format::Json } else { Format::Auto };
-        let options = Options { binds: self.bind.clone(), format, ..Options::default() };
+        let (binds, user) = (self.bind.clone(), user.map(str::to_owned));
+        let options = Options { binds, format, user, ..Options::default() };
         let loaded = aurora::load(file, &options)?;
         for warning in &loaded.warnings {
             screen::warn(warning);
         }
         Ok(loaded)
+    }
+
+    /// More bindings, which win.
+    #[must_use]
+    pub(crate) fn with(mut self, bind: Vec<(String, String)>) -> Self {
+        self.bind.extend(bind);
+        self
+    }
+
+    /// The job or exported task of that name in the file; exported ones are this user's.
+    pub(crate) fn runnable(
+        &self,
+        file: &Path,
+        name: Option<&str>,
+        user: Option<&str>,
+    ) -> Result<Written, Failure> {
+        let loaded = self.load_as(file, user).map_err(|error| invalid(&error))?;
+        let spec = loaded.runnable(name).cloned().map_err(|error| invalid(&error))?;
+        Ok(Written { spec, file: Rc::new(loaded) })
     }
 
     /// Every job in the file.
@@ -109,6 +134,10 @@ impl Written {
 
     /// What is wrong in any cluster is told before one is asked.
     fn check(&self) -> Outcome {
+        self.checked().map(drop)
+    }
+
+    pub(crate) fn checked(&self) -> Result<Job, Failure> {
         let tiers = ["preemptible", "preferred", "revocable"].map(str::to_owned);
         let anywhere = Limits {
             cluster: self.spec.cluster.clone(),
@@ -117,7 +146,7 @@ impl Written {
             gpus_allowed: true,
         };
         let checked = self.spec.clone().check(&anywhere);
-        checked.map(drop).map_err(|wrong| invalid(&self.file.explain(&self.spec, wrong)))
+        checked.map_err(|wrong| invalid(&self.file.explain(&self.spec, wrong)))
     }
 
     /// Why the scheduler does not want it: its complaints with the lines that they are about.

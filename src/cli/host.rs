@@ -42,8 +42,8 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
             heard(it, now),
             it.tasks.to_string(),
             used(it, |of| of.cpu, |cpu| format!("{cpu:.1}")),
-            used(it, |of| of.ram_mb, |mb| format!("{mb} MB")),
-            used(it, |of| of.disk_mb, |mb| format!("{mb} MB")),
+            used(it, |of| of.ram_mb, short),
+            used(it, |of| of.disk_mb, short),
             attributes(it),
         ]
     });
@@ -68,7 +68,33 @@ fn used<T>(
     format!("{} of {}", show(part(&host.used)), show(part(&host.capacity)))
 }
 
+/// `512M`, `62.9G`: short, so that a host has one line.
+#[expect(clippy::cast_precision_loss, reason = "it is rounded to a digit anyway")]
+fn short(mb: u64) -> String {
+    match mb {
+        0 => "0".into(),
+        1..1024 => format!("{mb}M"),
+        1024..1_048_576 => format!("{:.1}G", mb as f64 / 1024.0),
+        _ => format!("{:.1}T", mb as f64 / 1_048_576.0),
+    }
+}
+
+/// But for the host's own name, which is in the first column.
 fn attributes(host: &HostSummary) -> String {
+    let is_news = |(name, values): &(&String, &Vec<String>)| {
+        *name != "host" || **values != [host.host.clone()]
+    };
     let pair = |(name, values): (&String, &Vec<String>)| format!("{name}={}", values.join(","));
-    host.attributes.iter().map(pair).collect::<Vec<_>>().join(" ")
+    host.attributes.iter().filter(is_news).map(pair).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_short() {
+        let amounts = [0, 16, 1023, 1536, 65_536, 3 << 20].map(short);
+        assert_eq!(amounts, ["0", "16M", "1023M", "1.5G", "64.0G", "3.0T"]);
+    }
 }

@@ -18,9 +18,11 @@ mod clusters;
 mod config;
 pub(crate) mod dev;
 mod exit;
+mod folders;
 mod host;
 mod job;
 mod key;
+pub(crate) mod run;
 mod screen;
 mod task;
 mod wait;
@@ -60,6 +62,8 @@ pub(crate) struct Global {
 enum Noun {
     /// Run a one-machine cluster in the foreground, with the jobs of some files
     Dev(dev::Args),
+    /// Run one task of a file here and now, without any cluster
+    Run(run::Args),
     /// Run this machine's agent: the daemon that runs tasks, and with --scheduler the scheduler
     Agent(agent::Args),
     /// Create, change and look at jobs
@@ -108,6 +112,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(noun: Noun, global: &Global) -> Outcome {
     match noun {
         Noun::Dev(args) => dev::run(args, global),
+        Noun::Run(args) => run::run(args, global),
         Noun::Agent(args) => agent::run(args),
         Noun::Job(verb) => job::run(verb, global),
         Noun::Task(verb) => task::run(verb, global),
@@ -127,6 +132,7 @@ fn log(noun: &Noun, verbose: bool) {
         _ if verbose => "airglow=debug,airglow_scheduler=debug,airglow_executor=debug,info",
         Noun::Agent(_) => "info",
         Noun::Dev(_)
+        | Noun::Run(_)
         | Noun::Job(_)
         | Noun::Task(_)
         | Noun::Config(_)
@@ -266,6 +272,8 @@ mod tests {
             "airglow job status c/* --write-json",
             "airglow task logs c/r/e/n/0 --process p --run 2 --stderr --follow",
             "airglow dev a.aurora b.aurora --once --port 9000",
+            "airglow run a.thermos -P http:80 -P admin:81 -E a=b --user joe --task-id t-1",
+            "airglow run a.aurora c/r/e/n --sandbox x",
         ] {
             assert!(parse(good).is_ok(), "{good}: {:?}", parse(good));
         }
@@ -277,6 +285,10 @@ mod tests {
             "airglow job create c/r/e/n file --wait-until LATER",
             "airglow job status a/b/c/d/e",
             "airglow job nonsense",
+            "airglow run",
+            "airglow run a.thermos -P http",
+            "airglow run a.thermos --task-id .hidden",
+            "airglow run a.thermos --user a/b",
         ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }

@@ -110,11 +110,28 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table.trim_fmt()
 }
 
+/// Without anything that would move a terminal's cursor or change its colours.
+pub(crate) fn plain(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    // Where something was drawn again and again in one place, what came last counts.
+    let text = text.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
+    text.replace('\t', "    ").chars().filter(|it| !it.is_control()).collect()
+}
+
 /// The time of day on this machine, to the second.
 pub(crate) fn local_time(at: Timestamp) -> String {
+    formatted(at, "%Y-%m-%d %H:%M:%S")
+}
+
+/// The same, for names.
+pub(crate) fn compact_time(at: Timestamp) -> String {
+    formatted(at, "%Y%m%d-%H%M%S")
+}
+
+fn formatted(at: Timestamp, format: &str) -> String {
     let at = i64::try_from(at.0).ok().and_then(|it| jiff::Timestamp::from_millisecond(it).ok());
     at.map_or_else(String::new, |at| {
-        at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        at.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string()
     })
 }
 
@@ -203,6 +220,19 @@ mod tests {
         assert_eq!(age(120), "2m");
         assert_eq!(age(7200), "2h");
         assert_eq!(age(200_000), "2d");
+    }
+
+    #[test]
+    fn output_moves_nothing_on_the_screen() {
+        let table = [
+            ("plain", "plain"),
+            ("\x1b[31mred\x1b[0m \x1b[2Jend", "red end"),
+            ("10%\r20%\r", "20%"),
+            ("a\tb\x07\x08", "a    b"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(plain(text), expected, "{text:?}");
+        }
     }
 
     #[test]

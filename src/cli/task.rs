@@ -215,6 +215,10 @@ impl Tail<'_> {
             if piece.data.is_empty() {
                 break;
             }
+            if piece.skipped > 0 {
+                let bytes = piece.skipped;
+                screen::aside(&screen::faint(&format!("({bytes} bytes were rotated away)")));
+            }
             let mut out = screen::out();
             if titled && self.last.as_ref() != Some(&source) {
                 let gap = if self.last.is_some() { "\n" } else { "" };

@@ -46,24 +46,23 @@ pub(crate) enum Attached {
 }
 
 impl Care {
-    /// # Errors
-    /// Why the task cannot run here, as users are told it.
+    /// Whatever is known of its user: those of its processes that are here must go on.
     pub(crate) fn new(
         launch: &Launch,
         ports: &Ports,
         folder: TaskFolder,
         (host, runner): (&Host, WeakAddr<Runner>),
         leash: watch::Receiver<()>,
-    ) -> Result<Self, String> {
+    ) -> Self {
         let known = host.known.clone();
-        let owner = known.owners.of(&launch.config.spec.role)?;
+        let owner = known.owners.of(&launch.config.spec.role);
         let surroundings = (&folder, owner, known.logger.clone());
         let sandbox = Sandbox::new(launch, ports, &known.id.0, surroundings);
         let id = launch.task_id.clone();
         let group = known.cgroups.as_ref().ok().map(|it| it.of(&id));
         let config = launch.config.clone();
         let (task, meter) = (launch.task.clone(), host.meter.clone());
-        Ok(Self { id, task, folder, known, meter, runner, leash, config, sandbox, group })
+        Self { id, task, folder, known, meter, runner, leash, config, sandbox, group }
     }
 
     /// Makes all that a task needs before it can run, as far as it is not there.
@@ -90,27 +89,32 @@ impl Care {
             Found::Nobody => return Ok(Attached::ToNobody),
             Found::NobodyYet => {}
         }
+        let summons = self.summons().map_err(io::Error::other)?;
         if let Ok(cgroups) = &self.known.cgroups {
             cgroups.make(&self.id, &self.limits())?;
         }
         let listener = self.folder.open_socket()?;
-        self.known.zygote.summon(&self.summons(), listener.into())?;
+        self.known.zygote.summon(&summons, listener.into())?;
         match self.folder.find_shepherd()? {
             Found::Shepherd(stream) => Ok(Attached::To(stream)),
             Found::Nobody | Found::NobodyYet => Ok(Attached::ToNobody),
         }
     }
 
-    fn summons(&self) -> Summons {
-        Summons {
+    /// # Errors
+    /// Whose it would be is not known, though it may be known again by now.
+    fn summons(&self) -> Result<Summons, String> {
+        let role = &self.config.spec.role;
+        let owner = self.sandbox.owner.clone().or_else(|_| self.known.owners.of(role))?;
+        Ok(Summons {
             folder: self.folder.path().to_owned(),
             sandbox: self.sandbox.path().to_owned(),
-            user: self.sandbox.owner.credentials.clone(),
+            user: owner.credentials.clone(),
             groups: self.group.as_ref().map(Group::procs_files).unwrap_or_default(),
             memory_events: self.group.as_ref().and_then(Group::memory_events),
             namespaces: self.known.namespaces.is_ok(),
             open_files: self.known.open_files,
-        }
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -185,6 +189,10 @@ impl Care {
 
     /// What the task is not kept from, and other things that are not as they could be.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.sandbox.owner.note.iter().cloned().chain(self.known.notes()).collect()
+        let note = match &self.sandbox.owner {
+            Ok(owner) => owner.note.clone(),
+            Err(why) => Some(format!("could not be started anew: {why}")),
+        };
+        note.into_iter().chain(self.known.notes()).collect()
     }
 }

@@ -150,12 +150,7 @@ impl Cgroups {
     /// Ends and removes what earlier lives of this agent left of tasks that nobody knows any more, and
     /// removes what other agents left that have no tasks. If they are only idle, they make it again.
     pub(crate) fn sweep(&self, alive: &BTreeSet<TaskId>) {
-        let folders = self.0.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
-        let entries = folders.flatten().filter_map(Result::ok);
-        let groups = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
-        let ids: BTreeSet<_> =
-            groups.filter_map(|it| it.file_name().into_string().ok()).map(TaskId).collect();
-        for task in ids.difference(alive) {
+        for task in self.tasks().difference(alive) {
             let group = self.of(task);
             group.kill();
             if let Err(error) = group.remove() {
@@ -163,6 +158,24 @@ impl Cgroups {
             }
         }
         self.0.hierarchies.iter().for_each(Hierarchy::sweep_others);
+    }
+
+    /// Removes what could not be removed when its task ended, as far as nobody is in it. Who is alive
+    /// is asked after it was seen: a task is known before it has groups.
+    pub(crate) fn tidy(&self, is_alive: impl Fn(&TaskId) -> bool) {
+        for task in self.tasks().iter().filter(|it| !is_alive(it)) {
+            if let Err(error) = self.of(task).remove_at_once() {
+                tracing::debug!(%task, %error, "its control groups still stay");
+            }
+        }
+    }
+
+    /// Whose groups there are.
+    fn tasks(&self) -> BTreeSet<TaskId> {
+        let folders = self.0.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
+        let entries = folders.flatten().filter_map(Result::ok);
+        let groups = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
+        groups.filter_map(|it| it.file_name().into_string().ok()).map(TaskId).collect()
     }
 }
 

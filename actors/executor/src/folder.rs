@@ -241,6 +241,11 @@ impl TaskFolder {
         Some(Timestamp::from(modified.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 
+    /// It is there, and its end was not acknowledged.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.0.exists() && self.settled_at().is_none()
+    }
+
     /// It is no task any more from when this returns, and its parts go with [`Tasks::sweep`]. Were
     /// they removed where they are, half of a task could be taken for one that is to be run.
     pub(crate) fn discard(&self) -> io::Result<()> {

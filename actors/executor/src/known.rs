@@ -138,6 +138,14 @@ impl Known {
         }
     }
 
+    /// Tries again to remove control groups of tasks that are over, which may have been in use.
+    pub(crate) fn tidy_groups(&self) {
+        let is_alive = |id: &TaskId| self.tasks.task(id).is_some_and(|it| it.is_in_use());
+        if let Ok(cgroups) = &self.cgroups {
+            cgroups.tidy(is_alive);
+        }
+    }
+
     /// Whatever of the task still runs. Looks through all processes of the machine, which takes a
     /// while.
     pub(crate) fn end_by_force(&self, id: &TaskId) -> impl Future<Output = ()> + 'static {

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use airglow_model::{
     spec::{LoggerSpec, ProcessSpec, RotatePolicy, TaskSpec},
     wire::{Launch, Stream},
 };
-use nix::unistd::{Gid, Uid};
+use nix::unistd::{Gid, Uid, chown, fchown};
 
 use crate::{
     folder::{PRIVATE, TaskFolder, console_within_sandbox, log_within_sandbox, make_folder},
@@ -27,7 +27,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Sandbox {
     path: PathBuf,
-    pub(crate) owner: Arc<Owner>,
+    /// Whose it is, by name.
+    pub(crate) user: String,
+    /// Or why nobody knows more of that one. Who became the user long ago needs nothing more.
+    pub(crate) owner: Result<Arc<Owner>, String>,
     names: template::Names,
     /// For processes that do not say themselves what becomes of their output.
     logger: Arc<LoggerSpec>,
@@ -38,10 +41,12 @@ impl Sandbox {
         launch: &Launch,
         ports: &Ports,
         host: &str,
-        (folder, owner, logger): (&TaskFolder, Arc<Owner>, Arc<LoggerSpec>),
+        (folder, owner, logger): (&TaskFolder, Result<Arc<Owner>, String>, Arc<LoggerSpec>),
     ) -> Self {
-        let names = template::names(launch, ports, host, &owner.name);
-        Self { path: folder.sandbox(), owner, names, logger }
+        let role = &launch.config.spec.role;
+        let user = owner.as_ref().map_or(role, |it| &it.name).clone();
+        let names = template::names(launch, ports, host, &user);
+        Self { path: folder.sandbox(), user, owner, names, logger }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -53,19 +58,16 @@ impl Sandbox {
     /// # Errors
     /// Why not, as users are told it.
     pub(crate) fn prepare(&self, task: &TaskSpec) -> Result<(), String> {
+        let owner = self.owner.as_ref().map_err(String::clone)?;
         for process in &task.processes {
             self.bind(&process.cmdline)?;
         }
         let failed = |why: io::Error| format!("Failed to initialize sandbox: {why}");
         make_folder(&self.path, PRIVATE).map_err(failed)?;
-        self.give_away(&self.path).map_err(failed)
-    }
-
-    /// To be done before anybody but us could put something in the place of what is given.
-    fn give_away(&self, path: &Path) -> io::Result<()> {
-        let Some(user) = &self.owner.credentials else { return Ok(()) };
+        // Before anybody but us could put something in its place.
+        let Some(user) = &owner.credentials else { return Ok(()) };
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-        Ok(nix::unistd::chown(path, Some(uid), Some(gid))?)
+        chown(&self.path, Some(uid), Some(gid)).map_err(|it| failed(it.into()))
     }
 
     /// How a run is to be started.
@@ -94,8 +96,11 @@ impl Sandbox {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).mode(0o600);
         let file = file.open(&output)?;
-        // What is in our own folder is in nobody else's hands.
-        self.give_away(&output)?;
+        // The sandbox is its shepherd's, and has been since nobody but us could change that.
+        let user = self.path.metadata()?.uid();
+        if user != Uid::effective().as_raw() {
+            fchown(&file, Some(Uid::from_raw(user)), None)?;
+        }
         let to_file = || Output { file: Some(output.clone()), rotate: None, console: None };
         let start = Start {
             run,
@@ -135,8 +140,8 @@ impl Sandbox {
         let text = |it: &Path| it.display().to_string();
         let usual = [
             ("HOME", text(&self.path)),
-            ("LOGNAME", self.owner.name.clone()),
-            ("USER", self.owner.name.clone()),
+            ("LOGNAME", self.user.clone()),
+            ("USER", self.user.clone()),
             ("PATH", path.unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned())),
         ];
         let profile = profile.exists().then(|| ("BASH_ENV", text(&profile)));
@@ -159,10 +164,10 @@ mod tests {
     use super::*;
 
     fn output(process: &str, default: &str) -> Output {
-        let owner = Owner { name: "me".into(), credentials: None, note: None };
         let sandbox = Sandbox {
             path: "/s".into(),
-            owner: Arc::new(owner),
+            user: "me".into(),
+            owner: Err("nobody knows me".into()),
             names: template::Names::new(),
             logger: Arc::new(serde_json::from_str(default).unwrap()),
         };

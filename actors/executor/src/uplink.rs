@@ -246,7 +246,10 @@ impl Uplink {
         }
         self.tidied_at = now();
         let known = self.known.clone();
-        let tidied = self.known.workers.run(move || records::tidy(&known.tasks, &known.retention));
+        let tidied = self.known.workers.run(move || {
+            known.tidy_groups();
+            records::tidy(&known.tasks, &known.retention)
+        });
         ctx.spawn(tidied.into_actor(self).map(|tidied, _, _| {
             if let Err(error) = tidied {
                 tracing::error!(%error, "cannot tidy up");

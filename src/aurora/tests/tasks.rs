@@ -27,6 +27,10 @@ fn a_file_exports_tasks() {
     let [first, second] = &loaded.tasks[..] else { panic!("{:?}", loaded.tasks) };
     assert_eq!(first.task.processes[0].cmdline, "echo joe good day {{thermos.ports[x]}}");
     assert_eq!((first.task.name.as_str(), first.role.as_str()), ("first", "joe"));
+    let bound = "echo_it = Process(name = 'p', cmdline = 'echo {{greeting}}')\n\
+                 export(Task(processes = [echo_it]).bind(greeting = 'hi'))";
+    let bound = load_thermos(bound).unwrap();
+    assert_eq!(bound.tasks[0].task.processes[0].cmdline, "echo good day");
     assert_eq!((second.task.resources.cpu, second.task.resources.ram), (1.0, 1024 * MB));
     assert!(
         first.lifecycle.http.is_none() && first.health_check_config.health_checker.http.is_none()

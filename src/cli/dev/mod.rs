@@ -16,6 +16,7 @@ use super::{
     clusters::{Address, LOCAL_AGENT},
     config::{Reading, Written},
     exit::{Code, Failure},
+    folders,
     key::FullKey,
     screen::{self, Progress},
 };
@@ -140,9 +141,7 @@ fn submit(session: &Session, jobs: Vec<Written>) -> Result<Vec<FullKey>, Failure
 
 /// What a newcomer wants to do next.
 fn introduce(args: &Args, dev: &Dev, keys: &[FullKey]) {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-    let user = user.map_or_else(|| "you".into(), |it| it.name);
-    let mut hints = vec![format!("Tasks run as {user}, whatever their role.")];
+    let mut hints = dev.notes();
     let uri = dev.uri();
     let to = if uri == LOCAL_AGENT { String::new() } else { format!(" --scheduler-uri {uri}") };
     match keys.first() {
@@ -264,13 +263,7 @@ fn ours(cluster: &str, jobs: Vec<Written>) -> Vec<Written> {
 }
 
 fn data_of(port: u16) -> Result<PathBuf, Failure> {
-    use etcetera::BaseStrategy;
-    let folders = etcetera::choose_base_strategy().map_err(|error| {
-        Failure::new(Code::Fatal, format!("There is no folder to keep data in: {error}"))
-            .hint("--data DIR names one")
-    })?;
-    let state = folders.state_dir().unwrap_or_else(|| folders.data_dir());
-    Ok(state.join("airglow").join(format!("dev-{port}")))
+    Ok(folders::state("--data")?.join(format!("dev-{port}")))
 }
 
 /// Where the executor keeps its tasks' sandboxes.

@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, io::Write};
 
 use airglow_model::config::Kind;
-use airglow_web::api::{Config, JobDetail, TaskDetail};
+use airglow_web::api::{Config, Health, JobDetail, Stage, TaskDetail};
 use serde_json::{Value, json};
 
 use super::{
@@ -81,7 +81,7 @@ fn as_text(Match { session, key, .. }: &Match) -> Result<String, Failure> {
 
 /// One run, a few lines.
 fn render(detail: &TaskDetail) -> String {
-    let TaskDetail { task, config, events, .. } = detail;
+    let TaskDetail { task, config, on_host, events, .. } = detail;
     let mut text = format!(
         "\tTask role: {}, env: {}, name: {}, instance: {}, status: {} on {}\n",
         task.role,
@@ -106,6 +106,12 @@ fn render(detail: &TaskDetail) -> String {
         line(format_args!("\t  assigned ports: {{{}}}", ports.join(", ")));
         line(format_args!("\t  failure count: {} (max {})", task.failures, max_failures(config)));
     }
+    if let Some(stage) = on_host.stage.as_ref().and_then(stage) {
+        line(format_args!("\t  stage: {stage}"));
+    }
+    if let Some(it) = &on_host.health {
+        line(format_args!("\t  health: {}", health(it)));
+    }
     line(format_args!("\t  events:"));
     for event in events {
         let at = screen::local_time(event.at);
@@ -120,6 +126,26 @@ fn render(detail: &TaskDetail) -> String {
         }
     }
     text
+}
+
+/// Where a task is on its way out; that it just runs is no news.
+fn stage(Stage { name, detail, .. }: &Stage) -> Option<String> {
+    let is_news = !matches!(name.as_str(), "" | "preparing" | "active" | "over");
+    let colon = if detail.is_empty() { "" } else { ": " };
+    is_news.then(|| format!("{name}{colon}{detail}"))
+}
+
+fn health(health: &Health) -> String {
+    let snoozed = if health.is_snoozed { ", snoozed" } else { "" };
+    let how = if health.is_healthy { "healthy" } else { "not healthy yet" };
+    let failed = match health.consecutive_failures {
+        0 => String::new(),
+        count => {
+            let why = health.last.last().map(|it| it.message.as_str()).unwrap_or_default();
+            format!(", {count} failed in a row: {why}")
+        }
+    };
+    format!("{how}{snoozed} ({}){failed}", health.check)
 }
 
 fn max_failures(config: &Option<Config>) -> String {

@@ -115,7 +115,19 @@ impl Group {
     /// # Errors
     /// Somebody is in it, or it is not ours to remove.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let give_up_at = now() + EMPTY_PATIENCE;
+        self.remove_within(EMPTY_PATIENCE)
+    }
+
+    /// The same without waiting for anybody.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn remove_at_once(&self) -> io::Result<()> {
+        self.remove_within(Duration::ZERO)
+    }
+
+    fn remove_within(&self, patience: Duration) -> io::Result<()> {
+        let give_up_at = now() + patience;
         for part in &self.parts {
             loop {
                 match remove(&part.folder) {

@@ -357,6 +357,26 @@ fn groups_of_tasks_that_are_forgotten_go_and_others_stay() {
     children[0].wait().unwrap();
 }
 
+#[test]
+fn groups_that_somebody_was_still_in_go_later_and_nobody_is_ended_for_it() {
+    let Some(mut real) = Real::new() else { return };
+    let groups = ["alive", "over", "busy"].map(|it| real.group(it, &LIMITS));
+    let mut child = inside(&groups[2], "sleep 1000");
+    eventually("it is in", || !members(&groups[2]).is_empty());
+    let is_alive = |it: &TaskId| it.0 == "alive";
+    let are_there =
+        || groups.each_ref().map(|it| it.parts().iter().any(|part| part.folder.exists()));
+    real.cgroups.tidy(is_alive);
+    assert_eq!(are_there(), [true, false, true]);
+    assert_eq!(child.try_wait().unwrap(), None);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("it goes as well", || {
+        real.cgroups.tidy(is_alive);
+        are_there() == [true, false, false]
+    });
+}
+
 /// What version 2 does without any controller, which is more than one finds on most machines that
 /// have both.
 #[test]

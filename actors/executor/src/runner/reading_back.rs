@@ -54,7 +54,7 @@ impl Task {
         view.health.clone_from(&self.health);
         if let Ok(team) = &self.team {
             view.isolation = team.care.notes();
-            view.user.clone_from(&team.care.sandbox.owner.name);
+            view.user.clone_from(&team.care.sandbox.user);
         }
         known.measured(id, &mut view);
         view
@@ -71,7 +71,7 @@ impl Team {
     ) -> Result<Self, String> {
         let ports = outline.ports.as_ref().map_err(String::clone)?;
         let around = (host, runner.downgrade());
-        let care = Arc::new(Care::new(launch, ports, folder, around, leash)?);
+        let care = Arc::new(Care::new(launch, ports, folder, around, leash));
         let lives = Cell::new(0);
         let begin = {
             let care = care.clone();

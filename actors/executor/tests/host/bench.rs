@@ -38,7 +38,8 @@ pub(crate) struct Bench {
     runtime: Runtime,
     folder: tempfile::TempDir,
     listener: Listener,
-    mode: &'static str,
+    /// Of the next agent.
+    pub(crate) mode: &'static str,
     agent: Child,
     link: Option<(Sender<ToExecutor>, Receiver<ToScheduler>)>,
     /// Everything that was reported, repetitions included.

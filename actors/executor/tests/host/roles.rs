@@ -3,11 +3,14 @@
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 use airglow_model::wire::RunState;
-use nix::unistd::Uid;
+use nix::{
+    sys::signal::{SIGKILL, kill},
+    unistd::{Pid, Uid},
+};
 use serde_json::json;
 
 use crate::{
-    agent::ROLES,
+    agent::{ISOLATED, ROLES},
     bench::{Bench, outline},
     trials,
 };
@@ -16,6 +19,7 @@ trials![
     r22_a_task_is_its_roles_users_and_cannot_see_what_is_ours,
     e14_a_role_that_is_no_user_runs_nothing,
     a_folder_that_the_user_cannot_pass_is_named,
+    whose_user_is_not_known_any_more_goes_on_and_is_not_started_anew,
 ];
 
 /// What only root may do is not tested by anybody else.
@@ -74,4 +78,42 @@ fn a_folder_that_the_user_cannot_pass_is_named() {
     assert_eq!(bench.ends("t"), RunState::Failed);
     let message = &bench.reports.last().unwrap().message;
     assert!(message.contains(&format!("chmod o+x {}`", data.display())), "{message}");
+}
+
+fn whose_user_is_not_known_any_more_goes_on_and_is_not_started_anew() {
+    let mut bench = Bench::in_mode(ISOLATED);
+    let check = json!({ "shell": { "shell_command": "[ -e healthy ]" } });
+    let job = json!({
+        "role": "nobody-of-this-name",
+        "task": {
+            "processes": [
+                { "name": "p", "cmdline": "touch healthy; until [ -e go ]; do sleep 0.01; done" },
+                { "name": "q", "cmdline": "sleep 1000", "min_duration": 0 },
+            ],
+            "constraints": [{ "order": ["p", "q"] }],
+        },
+        "health_check_config": { "health_checker": check, "interval_secs": 0.2 },
+    });
+    bench.launch_job("t", job, &[]);
+    bench.runs("t");
+    let pid = bench.pid("t", "p");
+    bench.kill_agent();
+    bench.mode = ROLES;
+    bench.start_agent();
+    assert_eq!(bench.inventory[0].state, RunState::Running);
+    assert_eq!(bench.pid("t", "p"), pid);
+    while bench.view("t").health.is_none_or(|it| it.checks < 1) {}
+    assert!(bench.view("t").health.unwrap().is_healthy);
+    // Who is there starts what is next, as the user that it is.
+    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+    bench.pid("t", "q");
+    let why = "Could not create sandbox because user does not exist: nobody-of-this-name";
+    let view = bench.view("t");
+    assert_eq!(view.user, "nobody-of-this-name");
+    assert_eq!(view.isolation[0], format!("could not be started anew: {why}"));
+    kill(Pid::from_raw(bench.shepherd("t")), SIGKILL).unwrap();
+    assert_eq!(bench.ends("t"), RunState::Failed);
+    let processes = bench.processes("t");
+    assert_eq!(outline(&processes), "p S, q L F");
+    assert_eq!(processes[1].runs[1].message.as_deref(), Some(why));
 }
