@@ -127,13 +127,7 @@ impl Cgroups {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         for (hierarchy, part) in self.0.hierarchies.iter().zip(group.parts()) {
-            match make_folder(&part.folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    hierarchy.restore().map_err(io::Error::other)?;
-                    make_folder(&part.folder)?;
-                }
-                made => made?,
-            }
+            make_below(hierarchy, &part.folder)?;
             part.limit(limits)?;
         }
         Ok(group)
@@ -205,6 +199,23 @@ fn is_name(id: &str) -> bool {
         && id.chars().all(plain)
         && !is_kernels.iter().any(|it| id.starts_with(it))
 }
+
+/// Others may tidy up what we have not put anything into yet, however often.
+fn make_below(hierarchy: &Hierarchy, folder: &Path) -> io::Result<()> {
+    for _ in 0..ATTEMPTS {
+        match make_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+        if let Err(why) = hierarchy.restore() {
+            tracing::debug!(why, "tries again to make its control groups");
+        }
+    }
+    make_folder(folder)
+}
+
+/// As many agents as that do not start at the same moment.
+const ATTEMPTS: usize = 20;
 
 fn make_folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
