@@ -35,12 +35,14 @@ mod changes;
 mod output;
 mod place;
 mod ports;
+mod quiet;
 mod view;
 mod words;
 
 use changes::Changes;
 use output::{Line, Output};
 use place::Place;
+use quiet::Quiet;
 use view::{Size, Subject};
 
 #[derive(clap::Args)]
@@ -165,6 +167,7 @@ struct Show {
     is_quiet: bool,
     notes: Vec<String>,
     over_at: Option<Timestamp>,
+    _quiet: Option<Quiet>,
 }
 
 const INTERRUPTED: &str = "Interrupted by the user.";
@@ -200,6 +203,7 @@ impl Show {
             is_quiet,
             notes: Vec::new(),
             over_at: None,
+            _quiet: watched.then(Quiet::begin),
         }
     }
 
@@ -282,7 +286,7 @@ impl Show {
             return;
         }
         self.notes.clone_from(&progress.view.isolation);
-        let text = |it: &String| format!("  {}", screen::faint(it));
+        let text = |it: &String| format!("  {}", screen::faint(&format!("Isolation: {it}")));
         let lines: Vec<_> = self.notes.iter().map(text).collect();
         match &self.live {
             Some((bar, _)) => bar.suspend(|| lines.iter().for_each(|it| screen::aside(it))),

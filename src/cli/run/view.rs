@@ -72,7 +72,7 @@ fn headline(subject: &Subject<'_>, progress: &Progress, now: Timestamp) -> Strin
         parts.push(format!("{name}{detail}{until}"));
     }
     parts.extend(progress.view.health.as_ref().map(health));
-    if let Some(usage) = &progress.view.usage {
+    if let Some(usage) = progress.view.usage.as_ref().filter(|_| !progress.state.is_terminal()) {
         parts.push(screen::faint(&words::usage(usage.cpu, usage.ram)));
     }
     parts.join("  ")
@@ -152,7 +152,7 @@ fn row(process: &ProcessView, width: usize, now: Timestamp) -> String {
 
 fn notes(process: &ProcessView, last: Option<&RunView>) -> Vec<String> {
     let mut notes: Vec<String> = last.and_then(words::end).into_iter().collect();
-    if let Some(usage) = &process.usage {
+    if let Some(usage) = process.usage.as_ref().filter(|_| !process.state.is_terminal()) {
         notes.push(screen::faint(&words::usage(usage.cpu, usage.ram)));
     }
     let flags =
