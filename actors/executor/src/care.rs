@@ -16,7 +16,7 @@ use crate::{
     cgroups::{Group, Limits},
     folder::{Found, TaskFolder},
     forced,
-    herd::{self, Register},
+    herd::Register,
     known::Known,
     meter::{Meter, Roots, Trees, Unwatch, Watch, reasons},
     order::{Start, Summons},
@@ -172,7 +172,7 @@ impl Care {
 
     /// Whose descendants the task consists of.
     pub(crate) fn consists_of(&self, register: &Register) {
-        let mains = register.alive().iter().filter(|(id, _)| !herd::is_look(id));
+        let mains = register.alive().iter();
         let roots = Roots {
             shepherd: register.shepherd,
             mains: mains.map(|(id, main)| (id.process.to_string(), *main)).collect(),

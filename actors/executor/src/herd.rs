@@ -40,7 +40,7 @@ mod register;
 mod succession;
 mod telling;
 
-pub(crate) use look::{Look, is_one as is_look};
+pub(crate) use look::Look;
 pub(crate) use register::Register;
 
 use line::{Line, Sound, passed, soon};
@@ -107,7 +107,7 @@ impl Herd {
             ordered: BTreeSet::new(),
             unwanted: BTreeMap::new(),
             watchers: BTreeMap::new(),
-            looks: Looks::default(),
+            looks: Looks::new(),
             deadline: None,
             is_leaving: false,
             is_successor,
@@ -165,8 +165,11 @@ impl Tending {
                     Some(word) => self.hear(word).await,
                     None => return,
                 },
-                sound = Line::sound(self.line.as_ref()) => match sound {
-                    Sound::Bell => self.read().await,
+                sound = Line::sound(self.line.as_mut()) => match sound {
+                    Sound::Bell(seen) => {
+                        seen.into_iter().for_each(|it| self.looks.heard(it));
+                        self.read().await;
+                    }
                     Sound::End => self.finish().await,
                 },
                 _ = leash.changed(), if !self.is_leaving => return,
@@ -249,8 +252,7 @@ impl Tending {
         if self.line.is_none() {
             return look.fail("The task has no shepherd.");
         }
-        let next = self.register.next_run(look::PROCESS);
-        match self.looks.begin(look, next, &self.care) {
+        match self.looks.begin(look, &self.care) {
             Ok(start) => self.order(&Order::Start(start)).await,
             Err(error) => tracing::warn!(task = %self.care.id, %error, "cannot look"),
         }

@@ -5,6 +5,10 @@
 //! be repeated without harm, and gets a byte whenever the shepherd has added a [`Record`] to its
 //! file. The file is the truth: who comes late, or again, reads it from the beginning. When the
 //! connection ends, or none can be made, there is no shepherd any more.
+//!
+//! Of commands that look at the task from within nothing is written down, because there is no end of
+//! them, and who did not ask does not want to know. How one ended is said to those who are connected:
+//! the [`Record`], between the other bytes, none of which is part of a record.
 
 use std::path::PathBuf;
 
@@ -56,7 +60,8 @@ pub(crate) enum Order {
 }
 
 /// A run of a process, or of a command that looks at the task from within (whose process has a name
-/// that begins with a dot, which no user's process has).
+/// that begins with a dot, which no user's process has). Those of another name end when one begins:
+/// whoever wanted to look before is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Start {
     #[serde(flatten)]
@@ -66,6 +71,11 @@ pub(crate) struct Start {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
+}
+
+/// Whether it only looks at the task from within.
+pub(crate) fn is_look(id: &RunId) -> bool {
+    id.process.starts_with('.')
 }
 
 /// Where the bytes of a stream go; each of the two if it is there, else nowhere.

@@ -18,7 +18,7 @@ use nix::sys::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::order::{Order, Record, Summons};
+use crate::order::{Order, Record, Summons, is_look};
 
 mod birth;
 mod callers;
@@ -95,7 +95,7 @@ impl Shepherd {
             }
             self.flock.flow();
             for record in self.flock.sweep(self.is_leaving) {
-                self.ledger.add(&record);
+                self.note(&record);
             }
             if let Ok(true) = self.ledger.settle() {
                 self.callers.ring();
@@ -131,7 +131,7 @@ impl Shepherd {
                     refusal => refusal.as_deref(),
                 };
                 if let Some(record) = self.flock.start(&start, refusal) {
-                    self.ledger.add(&record);
+                    self.note(&record);
                 }
             }
             Order::Term => self.flock.term(),
@@ -141,6 +141,14 @@ impl Shepherd {
                 self.is_leaving = true;
                 self.flock.kill();
             }
+        }
+    }
+
+    fn note(&mut self, record: &Record) {
+        match record {
+            Record::Started { id, .. } if is_look(id) => {}
+            Record::Ended { id, .. } if is_look(id) => self.callers.tell(record),
+            _ => self.ledger.add(record),
         }
     }
 

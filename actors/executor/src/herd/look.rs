@@ -1,21 +1,24 @@
 //! Commands that look at a task from within: with its user, its groups and its namespaces.
 //!
 //! They are run by its shepherd as its processes are, under a name that no process has, and nobody
-//! but whoever wanted to look hears of them.
+//! but whoever wanted to look hears of them. The name is of one herd alone, so that none of its runs
+//! is taken for one that somebody before it had ordered.
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
+    sync::Arc,
 };
 
+use airglow_kit::now;
 use airglow_model::{process::Exit, run::RunId};
 use tokio::sync::oneshot;
 
-use crate::{care::Care, order::Start};
-
-/// The process that such a command is a run of.
-pub(super) const PROCESS: &str = ".health";
+use crate::{
+    care::Care,
+    order::{Record, Start},
+};
 
 /// The most that anybody wants to read of what a command says.
 const OUTPUT_MAX: u64 = 4096;
@@ -30,14 +33,11 @@ pub(crate) struct Look {
 pub(crate) type Seen = Result<(Exit, String), String>;
 
 /// Those that have not ended.
-#[derive(Default)]
 pub(super) struct Looks {
+    /// The process that they are runs of.
+    name: Arc<str>,
     pending: BTreeMap<RunId, (oneshot::Sender<Seen>, File)>,
     next: u32,
-}
-
-pub(crate) fn is_one(id: &RunId) -> bool {
-    &*id.process == PROCESS
 }
 
 impl Look {
@@ -47,9 +47,18 @@ impl Look {
 }
 
 impl Looks {
-    /// `next`: the first number that is free according to the record.
-    pub(super) fn begin(&mut self, look: Look, next: u32, care: &Care) -> io::Result<Start> {
-        let run = RunId { process: PROCESS.into(), run: self.next.max(next) };
+    pub(super) fn new() -> Self {
+        let name = format!(".health.{}", now().0).into();
+        Self { name, pending: BTreeMap::new(), next: 0 }
+    }
+
+    /// Whether there ever was one.
+    pub(super) fn have_begun(&self) -> bool {
+        self.next > 0
+    }
+
+    pub(super) fn begin(&mut self, look: Look, care: &Care) -> io::Result<Start> {
+        let run = RunId { process: self.name.clone(), run: self.next };
         let (start, output) = match care.look(run.clone(), &look.cmdline) {
             Ok(begun) => begun,
             Err(error) => {
@@ -57,12 +66,18 @@ impl Looks {
                 return Err(error);
             }
         };
-        self.next = run.run + 1;
+        self.next += 1;
         self.pending.insert(run, (look.answer, output));
         Ok(start)
     }
 
-    pub(super) fn ended(&mut self, id: &RunId, exit: Exit) {
+    pub(super) fn heard(&mut self, record: Record) {
+        if let Record::Ended { id, exit, .. } = record {
+            self.ended(&id, exit);
+        }
+    }
+
+    fn ended(&mut self, id: &RunId, exit: Exit) {
         let Some((answer, output)) = self.pending.remove(id) else { return };
         let mut text = Vec::new();
         let seen = output.take(OUTPUT_MAX).read_to_end(&mut text);

@@ -111,11 +111,6 @@ impl Register {
         &self.alive
     }
 
-    /// The number of the next run of this process.
-    pub(crate) fn next_run(&self, process: &str) -> u32 {
-        self.newest.get(process).map_or(0, |it| it + 1)
-    }
-
     /// Writes, in the place of a shepherd that is gone, how those runs ended that it could not write
     /// of any more, and makes room for the next one's record.
     pub(crate) fn close(
@@ -241,7 +236,6 @@ mod tests {
             let standings = [0, 1, 2, 3].map(|it| register.standing(&id(it)));
             let expected = [Standing::Ended, Standing::Ended, Standing::Alive, Standing::Unknown];
             assert_eq!(standings, expected);
-            assert_eq!(register.next_run("p"), 3);
         }
     }
 }

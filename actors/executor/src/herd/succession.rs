@@ -105,8 +105,10 @@ impl Tending {
             return;
         }
         let care = self.care.clone();
+        // Of looks nothing is written down.
+        let may_be_left = !is_clear || self.looks.have_begun();
         let was_nobody =
-            !is_clear && self.care.known.workers.run(move || care.end_by_force()).await;
+            may_be_left && self.care.known.workers.run(move || care.end_by_force()).await;
         if self.care.leash.has_changed().is_err() {
             return;
         }

@@ -8,7 +8,7 @@ use airglow_model::{
     run::{Event, RunId},
 };
 
-use super::{Progress, Tending, is_look};
+use super::{Progress, Tending};
 use crate::{
     order::Record,
     runner::{Happened, Runner},
@@ -23,17 +23,11 @@ impl Tending {
             match record {
                 Record::Started { id, main, at } => {
                     self.progressed(&id, Progress::Started);
-                    if !is_look(&id) {
-                        events.push(Event::Started { id, pid: main.pid, at });
-                    }
+                    events.push(Event::Started { id, pid: main.pid, at });
                 }
                 Record::Ended { id, at, exit, leftover } => {
                     self.forget(&id);
-                    if is_look(&id) {
-                        self.looks.ended(&id, exit);
-                    } else {
-                        events.push(Event::Ended { id, at, exit, leftover });
-                    }
+                    events.push(Event::Ended { id, at, exit, leftover });
                 }
                 Record::OutOfMemory { .. } => {
                     events.push(Event::Exceeded { message: self.care.out_of_memory() });
@@ -54,9 +48,7 @@ impl Tending {
     }
 
     pub(super) fn say_lost(&self, id: RunId, exit: &Exit) {
-        if !is_look(&id) {
-            self.tell(Event::Ended { id, at: now(), exit: exit.clone(), leftover: false });
-        }
+        self.tell(Event::Ended { id, at: now(), exit: exit.clone(), leftover: false });
     }
 
     /// Of a run that was never started, and never will be.

@@ -13,10 +13,11 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::order::Order;
+use crate::order::{Order, Record};
 
 /// An order that is longer is no order.
 const ORDER_MAX: usize = 16 << 20;
+const UNSAID_MAX: usize = 64 << 10;
 /// More than these have to wait for one to go.
 const CALLERS_MAX: usize = 16;
 
@@ -30,6 +31,8 @@ pub(super) struct Callers {
 struct Caller {
     stream: UnixStream,
     unread: Vec<u8>,
+    /// What it is to be told as soon as it listens.
+    unsaid: Vec<u8>,
 }
 
 impl Callers {
@@ -43,7 +46,7 @@ impl Callers {
         if self.is_open && self.present.len() < CALLERS_MAX {
             waits.push(PollFd::new(&self.listener, PollFlags::IN));
         }
-        waits.extend(self.present.iter().map(|it| PollFd::new(&it.stream, PollFlags::IN)));
+        waits.extend(self.present.iter().map(Caller::wait));
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -65,6 +68,7 @@ impl Callers {
             }
         }
         let mut orders = Vec::new();
+        self.present.iter_mut().for_each(Caller::speak);
         self.present.retain_mut(|it| it.hear(&mut orders).is_ok());
         orders
     }
@@ -73,7 +77,17 @@ impl Callers {
     fn welcome(&mut self, mut stream: UnixStream) {
         if stream.set_nonblocking(true).is_ok() {
             stream.write_all(&[0]).ok();
-            self.present.push(Caller { stream, unread: Vec::new() });
+            self.present.push(Caller { stream, unread: Vec::new(), unsaid: Vec::new() });
+        }
+    }
+
+    /// What is not written down. Who does not listen for that long does not wait for it any more.
+    pub(super) fn tell(&mut self, record: &Record) {
+        let mut line = serde_json::to_vec(record).expect("a record can be written as JSON");
+        line.push(b'\n');
+        for caller in self.present.iter_mut().filter(|it| it.unsaid.len() < UNSAID_MAX) {
+            caller.unsaid.extend_from_slice(&line);
+            caller.speak();
         }
     }
 
@@ -86,6 +100,22 @@ impl Callers {
 }
 
 impl Caller {
+    fn wait(&self) -> PollFd<'_> {
+        let speaks = if self.unsaid.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+        PollFd::new(&self.stream, PollFlags::IN | speaks)
+    }
+
+    /// If it is gone, that will be heard.
+    fn speak(&mut self) {
+        while !self.unsaid.is_empty() {
+            match self.stream.write(&self.unsaid) {
+                Ok(written) => drop(self.unsaid.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// # Errors
     /// It is gone, or does not speak our language.
     fn hear(&mut self, orders: &mut Vec<Order>) -> io::Result<()> {

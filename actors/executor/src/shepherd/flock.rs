@@ -26,7 +26,7 @@ use super::{
     spawn::{Mouths, spawn},
 };
 use crate::{
-    order::{Record, Start},
+    order::{Record, Start, is_look},
     pids,
 };
 
@@ -89,6 +89,9 @@ impl Flock {
             return None;
         }
         self.asked.insert(start.run.process.clone(), start.run.run);
+        if is_look(&start.run) {
+            self.end_other_looks(&start.run.process);
+        }
         let started = match refusal {
             Some(why) => Err(why.to_owned()),
             None => self.try_start(start),
@@ -124,6 +127,13 @@ impl Flock {
         Ok(Record::Started { id, main: identity, at })
     }
 
+    fn end_other_looks(&mut self, name: &str) {
+        for look in self.runs.iter().filter(|it| is_look(&it.id) && *it.id.process != *name) {
+            look.kill();
+        }
+        self.asked.retain(|it, _| !it.starts_with('.') || **it == *name);
+    }
+
     pub(super) fn wait_for<'a>(&'a self, waits: &mut Vec<PollFd<'a>>) {
         self.pumps().for_each(|it| it.wait_for(waits));
     }
@@ -152,9 +162,8 @@ impl Flock {
     }
 
     pub(super) fn kill_run(&self, id: &RunId) {
-        let is_it = |it: &&Run| it.id == *id && matches!(it.stage, Stage::Running);
-        if let Some(run) = self.runs.iter().find(is_it) {
-            killpg(run.main, Signal::SIGKILL).ok();
+        if let Some(run) = self.runs.iter().find(|it| it.id == *id) {
+            run.kill();
         }
     }
 
@@ -259,6 +268,13 @@ impl Flock {
 }
 
 impl Run {
+    /// Once its main process is reaped its number may be others'.
+    fn kill(&self) {
+        if matches!(self.stage, Stage::Running) {
+            killpg(self.main, Signal::SIGKILL).ok();
+        }
+    }
+
     fn go_on_ending(&mut self) {
         if let Stage::Ending { exit, at } = &self.stage
             && is_group_gone(self.main)

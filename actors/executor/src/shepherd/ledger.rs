@@ -89,12 +89,10 @@ impl Ledger {
     }
 }
 
-/// What the scheduler will be told, and will not ask again. What only looked at the task from within
-/// is nobody's news.
+/// What the scheduler will be told, and will not ask again.
 fn is_precious(record: &Record) -> bool {
     match record {
-        Record::Ended { id, .. } => !id.process.starts_with('.'),
-        Record::OutOfMemory { .. } => true,
+        Record::Ended { .. } | Record::OutOfMemory { .. } => true,
         Record::Shepherd { .. } | Record::Started { .. } | Record::Gone => false,
     }
 }

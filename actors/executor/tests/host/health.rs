@@ -53,6 +53,8 @@ fn e1_a_task_runs_when_it_is_healthy_and_not_before() {
         let view = bench.view("t");
         assert!(view.health.unwrap().is_healthy, "{mode}");
         assert_eq!(view.processes.len(), 1);
+        let record = std::fs::read_to_string(bench.data().join("tasks/t/record.jsonl")).unwrap();
+        assert_eq!(record.lines().count(), 2, "{record}");
         bench.kill("t");
         assert_eq!(bench.ends("t"), RunState::Killed);
     }

@@ -14,6 +14,7 @@ trials![
     kill_ends_daemons_that_ignore_everything,
     a_run_that_starts_after_a_kill_is_spared,
     one_run_can_be_killed_alone,
+    looks_from_within_are_told_and_not_written_down,
     a_shepherd_that_is_killed_takes_its_namespace_with_it,
     a_signal_of_any_number_is_told,
     two_hundred_processes_end_each_with_its_own_word,
@@ -112,13 +113,35 @@ fn a_run_that_starts_after_a_kill_is_spared() {
 fn one_run_can_be_killed_alone() {
     let pasture = Pasture::new(true);
     pasture.start("a", "sleep 1000");
-    pasture.start(".health", "sleep 1000 & sleep 1000");
-    pasture.pid(".health");
-    pasture.say(&json!({ "order": "kill_run", "run": { "process": ".health", "run": 0 } }));
-    assert_eq!(pasture.ended(".health"), json!({ "signal": 9 }));
+    pasture.start("b", "sleep 1000 & sleep 1000");
+    pasture.pid("b");
+    pasture.say(&json!({ "order": "kill_run", "run": { "process": "b", "run": 0 } }));
+    assert_eq!(pasture.ended("b"), json!({ "signal": 9 }));
     assert!(is_alive(pasture.pid("a")));
     pasture.say(&json!({ "order": "kill_run", "run": { "process": "nobody", "run": 0 } }));
     assert!(is_alive(pasture.pid("a")));
+}
+
+fn looks_from_within_are_told_and_not_written_down() {
+    let mut pasture = Pasture::new(true);
+    pasture.start("a", "sleep 1000");
+    pasture.pid("a");
+    for run in 0..50 {
+        pasture.say(&pasture.order(".l", run, &format!("exit {run}")));
+        let told = pasture.told();
+        assert_eq!((&told["run"], &told["exit"]), (&json!(run), &json!({ "code": run })));
+    }
+    pasture.say(&pasture.order(".l", 50, "echo there > there; sleep 1000"));
+    until(|| pasture.sandbox().join("there").exists().then_some(()));
+    // Somebody else looks, who is told of what ended for that as well.
+    pasture.connect();
+    pasture.say(&pasture.order(".m", 0, "sleep 1000"));
+    let told = pasture.told();
+    assert_eq!((&told["process"], &told["exit"]), (&json!(".l"), &json!({ "signal": 9 })));
+    pasture.say(&json!({ "order": "kill_run", "run": { "process": ".m", "run": 0 } }));
+    let told = pasture.told();
+    assert_eq!((&told["process"], &told["exit"]), (&json!(".m"), &json!({ "signal": 9 })));
+    assert_eq!(pasture.records().len(), 2);
 }
 
 fn a_shepherd_that_is_killed_takes_its_namespace_with_it() {

@@ -184,6 +184,17 @@ impl Pasture {
         }
     }
 
+    /// The next that is said rather than written down. What is said after it waits.
+    pub(crate) fn told(&self) -> Value {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while byte != *b"\n" {
+            self.stream.as_ref().unwrap().read_exact(&mut byte).unwrap();
+            line.extend(byte.iter().filter(|it| **it != 0));
+        }
+        serde_json::from_slice(&line).unwrap()
+    }
+
     /// How run 0 of a process ended, once it has.
     pub(crate) fn ended(&self, process: &str) -> Value {
         self.ended_run(process, 0)["exit"].clone()
