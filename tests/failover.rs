@@ -12,27 +12,31 @@ const INSTANCES: u32 = 50;
 const JOB: &str = "www-data/test/steady";
 
 /// Every instance writes a line when it starts, to a file that nobody else looks after: its number
-/// and its process. Whoever runs twice is found out.
+/// and when its process began, since a process in a namespace of its own does not know what it is
+/// called outside. Whoever runs twice is found out.
 fn steady(witness: &Path) -> Value {
-    let cmdline =
-        format!("echo {{{{mesos.instance}}}} $$ >> {}; exec sleep 10000", witness.display());
+    let began = "read -ra stat < /proc/$$/stat; echo {{mesos.instance}} ${stat[21]}";
+    let cmdline = format!("{began} >> {}; exec sleep 10000", witness.display());
     spec("steady", &cmdline, INSTANCES, true)
 }
 
-/// Who started: the processes of each instance.
-fn started(witness: &Path) -> BTreeMap<u32, Vec<i32>> {
-    let mut started: BTreeMap<u32, Vec<i32>> = BTreeMap::new();
+/// When each instance's processes began.
+fn started(witness: &Path) -> BTreeMap<u32, Vec<u64>> {
+    let mut started: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     for line in fs::read_to_string(witness).unwrap_or_default().lines() {
-        let (instance, pid) = line.split_once(' ').unwrap();
-        started.entry(instance.parse().unwrap()).or_default().push(pid.parse().unwrap());
+        let (instance, began) = line.split_once(' ').unwrap();
+        started.entry(instance.parse().unwrap()).or_default().push(began.parse().unwrap());
     }
     started
 }
 
-fn lives(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+/// When the process began, if it lives.
+fn began(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
     // A zombie is no life.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    let lives = !rest.starts_with('Z');
+    lives.then(|| rest.split(' ').nth(19)?.parse().ok())?
 }
 
 /// What the scheduler knows of each instance: its run, and all that happened to it.
@@ -85,10 +89,10 @@ fn survives(disaster: impl FnOnce(&mut Cluster)) {
     let shown = eventually("every pid is shown again", || pids_shown(&cluster));
     let after = started(&witness);
     assert_eq!(after, before, "an instance was started again");
-    for (instance, pids) in &after {
-        assert_eq!(pids.len(), 1, "instance {instance} ran twice");
-        assert!(lives(pids[0]), "instance {instance} has died");
-        assert_eq!(shown[instance], pids[0], "instance {instance} has another pid");
+    for (instance, times) in &after {
+        assert_eq!(times.len(), 1, "instance {instance} ran twice");
+        let pid = shown[instance];
+        assert_eq!(began(pid), Some(times[0]), "instance {instance} is not process {pid}");
     }
     assert_eq!(known(&cluster), known_before, "the history is another");
     let expected: BTreeSet<u64> = (0..INSTANCES.into()).collect();
@@ -97,7 +101,8 @@ fn survives(disaster: impl FnOnce(&mut Cluster)) {
     // What came back is a cluster, not a picture of one.
     cluster.succeeds(&["job", "killall", &format!("devcluster/{JOB}"), "--no-batching"]);
     eventually("every process has ended", || {
-        after.values().flatten().all(|&pid| !lives(pid)).then_some(())
+        let gone = |(instance, pid)| began(pid) != Some(after[&instance][0]);
+        shown.clone().into_iter().all(gone).then_some(())
     });
 }
 
@@ -166,8 +171,9 @@ fn instances_that_are_being_started_are_started_once_whoever_is_killed() {
         let started = started(&witness);
         (started.len() == INSTANCES as usize).then_some(started)
     });
-    for (instance, pids) in started {
-        assert_eq!(pids.len(), 1, "instance {instance} ran twice");
-        assert!(lives(pids[0]), "instance {instance} has died");
+    let shown = eventually("every pid is shown", || pids_shown(&cluster));
+    for (instance, times) in started {
+        assert_eq!(times.len(), 1, "instance {instance} ran twice");
+        assert_eq!(began(shown[&instance]), Some(times[0]), "instance {instance} has died");
     }
 }
