@@ -53,7 +53,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Rig {
     pub(crate) fn new(settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), settings)
+    }
+
+    pub(crate) fn in_folder(folder: tempfile::TempDir, settings: Settings) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let authority = Authority::open_or_create(&folder.path().join("ca"), "c").unwrap();
         let own = authority.issue(Role::Scheduler, "s").unwrap();
