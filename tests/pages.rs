@@ -175,3 +175,29 @@ async fn a_thousand_instances_leave_the_job_page_usable() {
     assert!(nodes.as_u64().unwrap() < 50_000, "{nodes} elements");
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_log_is_followed_and_one_can_go_back_to_its_beginning() {
+    let cluster = Cluster::start();
+    let cmdline = "for i in $(seq 20000); do echo line $i of many; done
+        while sleep 0.1; do i=$((i + 1)); echo line $i of more; done";
+    let (status, answer) = cluster.post("/jobs", &jobs_of(&[spec("counter", cmdline, 1, true)]));
+    assert_eq!(status, 201, "{answer}");
+    cluster.reaches("www-data/test/counter", "RUNNING", 1);
+    let task_id = cluster.instances("www-data/test/counter")[0]["task_id"].clone();
+    let browser = Browser::open(DESKTOP).await;
+    let page = format!("{}/task/{}/logs/main/0/stdout", cluster.uri(), task_id.as_str().unwrap());
+    browser.goto(&page).await;
+    browser.run("window.stillTheSamePage = true").await;
+    browser.shows("of more").await;
+    let newest = "const lines = document.body.textContent.matchAll(/line (\\d+) of more/g);
+        return Number([...lines].pop()[1])";
+    let newest = browser.run(newest).await.as_u64().unwrap();
+    browser.shows(&format!("line {} of more", newest + 5)).await;
+    browser.run("document.getElementById('log-begin').click()").await;
+    browser.shows("line 1 of many").await;
+    let same = browser.run("return window.stillTheSamePage === true").await;
+    assert_eq!(same, Value::Bool(true), "the page was not loaded again");
+    browser.photograph("log-desktop").await;
+    browser.close().await;
+}
