@@ -1,7 +1,7 @@
 //! The folder that a task lives in, and what its processes find around them.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -93,9 +93,13 @@ impl Sandbox {
         cmdline: &str,
         output: PathBuf,
     ) -> io::Result<(Start, File)> {
+        // One that was too slow may still be talking into the file that was here.
+        match fs::remove_file(&output) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let file = file.open(&output)?;
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&output)?;
         // The sandbox is its shepherd's, and has been since nobody but us could change that.
         let user = self.path.metadata()?.uid();
         if user != Uid::effective().as_raw() {
@@ -161,16 +165,22 @@ fn rotate(policy: Option<&RotatePolicy>) -> Rotate {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
-    fn output(process: &str, default: &str) -> Output {
-        let sandbox = Sandbox {
-            path: "/s".into(),
+    fn sandbox(path: &Path, logger: &str) -> Sandbox {
+        Sandbox {
+            path: path.into(),
             user: "me".into(),
             owner: Err("nobody knows me".into()),
             names: template::Names::new(),
-            logger: Arc::new(serde_json::from_str(default).unwrap()),
-        };
+            logger: Arc::new(serde_json::from_str(logger).unwrap()),
+        }
+    }
+
+    fn output(process: &str, default: &str) -> Output {
+        let sandbox = sandbox(Path::new("/s"), default);
         let process = format!(r#"{{ "name": "p", "cmdline": "" {process} }}"#);
         let process = serde_json::from_str(&process).unwrap();
         sandbox.output(&process, &RunId { process: "p".into(), run: 2 }, Stream::Stderr)
@@ -190,5 +200,25 @@ mod tests {
         assert_eq!(output("", r#"{ "mode": "rotate" }"#).rotate, Some(usual));
         let own = r#", "logger": { "mode": "rotate", "rotate": { "log_size": 7, "backups": 2 } }"#;
         assert_eq!(output(own, "{}").rotate, Some(Rotate { size: 7, backups: 2 }));
+    }
+
+    #[test]
+    fn a_look_that_does_not_end_is_not_heard_in_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sandbox, output) = (sandbox(folder.path(), "{}"), folder.path().join("health.out"));
+        let look = |run| {
+            let run = RunId { process: ".health".into(), run };
+            let (start, file) = sandbox.look(run, "", output.clone()).unwrap();
+            let voice = OpenOptions::new().append(true).open(start.stdout.file.unwrap()).unwrap();
+            (file, voice)
+        };
+        let looks = [look(0), look(1)];
+        for ((_, voice), text) in looks.iter().zip(["old", "new"]) {
+            let mut voice = voice;
+            voice.write_all(text.as_bytes()).unwrap();
+        }
+        let heard = looks.map(|(file, _)| io::read_to_string(file).unwrap());
+        assert_eq!(heard, ["old", "new"]);
+        assert_eq!(fs::read_to_string(output).unwrap(), "new");
     }
 }
