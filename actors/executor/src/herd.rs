@@ -63,8 +63,6 @@ pub(crate) enum Word {
     Tend { start: Box<Start>, progress: watch::Sender<Progress> },
     /// Run something that looks at the task from within, and say what it says.
     Look(Look),
-    /// End the looks that nobody waits for any more.
-    LookAway,
     /// It should have started by now.
     Late(RunId),
     /// Nobody watches this run any more.
@@ -76,6 +74,11 @@ pub(crate) enum Word {
     /// The task is over.
     Leave,
 }
+
+/// The same as [`Word::Leave`], for one of many: who is gone already need not come back for that.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
 
 /// How far a run is, for whoever watches over it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,6 +138,14 @@ impl Handler<Word> for Herd {
     }
 }
 
+impl Handler<Leave> for Herd {
+    type Result = ();
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
+        self.handle(Word::Leave, ctx);
+    }
+}
+
 struct Tending {
     care: Arc<Care>,
     words: mpsc::UnboundedReceiver<Word>,
@@ -172,6 +183,7 @@ impl Tending {
                     }
                     Sound::End => self.finish().await,
                 },
+                run = self.looks.forsaken() => self.order(&Order::KillRun { run }).await,
                 _ = leash.changed(), if !self.is_leaving => return,
                 () = passed(self.deadline) => self.end_by_force().await,
             }
@@ -184,7 +196,6 @@ impl Tending {
             Word::Prepare => self.prepare().await,
             Word::Tend { start, progress } => self.start(*start, progress).await,
             Word::Look(look) => self.look(look).await,
-            Word::LookAway => self.look_away().await,
             Word::Late(run) => self.late(&run).await,
             Word::End(run) => self.end(run).await,
             Word::Term(runs) => self.ask_to_end(runs, Signal::SIGTERM).await,
@@ -255,12 +266,6 @@ impl Tending {
         match self.looks.begin(look, &self.care) {
             Ok(start) => self.order(&Order::Start(start)).await,
             Err(error) => tracing::warn!(task = %self.care.id, %error, "cannot look"),
-        }
-    }
-
-    async fn look_away(&mut self) {
-        for run in self.looks.forsaken() {
-            self.order(&Order::KillRun { run }).await;
         }
     }
 

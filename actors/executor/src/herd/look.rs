@@ -7,8 +7,10 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    future::poll_fn,
     io::{self, Read},
     sync::Arc,
+    task::Poll,
 };
 
 use airglow_kit::now;
@@ -85,16 +87,47 @@ impl Looks {
         answer.send(seen.map_err(|it| it.to_string())).ok();
     }
 
-    /// Those that nobody waits for any more.
-    pub(super) fn forsaken(&self) -> Vec<RunId> {
-        let is_forsaken =
-            |(_, (answer, _)): &(&RunId, &(oneshot::Sender<Seen>, File))| answer.is_closed();
-        self.pending.iter().filter(is_forsaken).map(|(id, _)| id.clone()).collect()
+    /// The next one that nobody waits for any more, which is no matter of ours from then on.
+    pub(super) async fn forsaken(&mut self) -> RunId {
+        poll_fn(|cx| {
+            let mut is_forsaken =
+                |answer: &mut oneshot::Sender<_>| answer.poll_closed(cx).is_ready();
+            let mut pending = self.pending.extract_if(.., |_, (answer, _)| is_forsaken(answer));
+            pending.next().map_or(Poll::Pending, |(id, _)| Poll::Ready(id))
+        })
+        .await
     }
 
     pub(super) fn fail(&mut self, why: &str) {
         for (answer, _) in std::mem::take(&mut self.pending).into_values() {
             answer.send(Err(why.to_owned())).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn what_nobody_waits_for_any_more_is_found_once() {
+        let mut looks = Looks::new();
+        let id = |run| RunId { process: looks.name.clone(), run };
+        let ids = [id(0), id(1), id(2)];
+        let mut waiting = Vec::new();
+        for id in &ids {
+            let (answer, seen) = oneshot::channel();
+            looks.pending.insert(id.clone(), (answer, tempfile::tempfile().unwrap()));
+            waiting.push(seen);
+        }
+        let last = waiting.pop();
+        waiting.remove(0);
+        assert_eq!(looks.forsaken().await, ids[0]);
+        let (found, ()) = tokio::join!(looks.forsaken(), async { drop(last) });
+        assert_eq!(found, ids[2]);
+        assert!(looks.pending.keys().eq([&ids[1]]));
+        looks.ended(&ids[1], Exit::Code(3));
+        let seen = waiting.remove(0).await.unwrap();
+        assert_eq!(seen, Ok((Exit::Code(3), String::new())));
     }
 }

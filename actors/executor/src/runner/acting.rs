@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use airglow_kit::{Supervisor, To, Wake};
+use airglow_kit::{Supervisor, To, ToEach, Wake};
 use airglow_model::{
     conduct::Check,
     ids::TaskId,
@@ -16,32 +16,19 @@ use super::{Examined, Happened, Runner, Task, Team};
 use crate::{
     checkup::{Checkup, Shell},
     farewell,
-    herd::{Herd, Look, Word},
+    herd::{Herd, Leave, Look, Word},
 };
 
 /// As long as there is such a file in its sandbox, the task is healthy.
 const SNOOZE: &str = ".healthchecksnooze";
 
-/// Tells the herd that nobody waits any more.
-struct LookAway(TaskId, Addr<Supervisor<Herd, TaskId>>);
-
-impl Drop for LookAway {
-    fn drop(&mut self) {
-        self.1.do_send(To(self.0.clone(), Word::LookAway));
-    }
-}
-
-/// Has commands run by the task's shepherd.
+/// Has commands run by the task's shepherd, and ended when nobody waits for them any more.
 fn shell(id: &TaskId, herd: &Addr<Supervisor<Herd, TaskId>>) -> Shell {
     let (id, herd) = (id.clone(), herd.clone());
     Arc::new(move |cmdline, _| {
-        let look_away = LookAway(id.clone(), herd.clone());
-        Box::pin(async move {
-            let LookAway(id, herd) = &look_away;
-            let (answer, seen) = oneshot::channel();
-            herd.do_send(To(id.clone(), Word::Look(Look { cmdline, answer })));
-            seen.await.unwrap_or_else(|_| Err("nobody looked".to_owned()))
-        })
+        let (answer, seen) = oneshot::channel();
+        herd.do_send(To(id.clone(), Word::Look(Look { cmdline, answer })));
+        Box::pin(async move { seen.await.unwrap_or_else(|_| Err("nobody looked".to_owned())) })
     })
 }
 
@@ -85,9 +72,14 @@ impl Runner {
         }
     }
 
+    /// Nobody is woken for it: a herd that has left would find a dead shepherd to see to.
     pub(super) fn take_leave(&self) {
         if let Some(Task { team: Ok(team), .. }) = &self.task {
-            self.tell_herd(team, Word::Leave);
+            team.herd.do_send(ToEach {
+                keys: Box::new(std::iter::once(self.id.clone())),
+                message: Leave,
+                wakes: Box::new(|_| false),
+            });
         }
     }
 
