@@ -180,6 +180,11 @@ impl Care {
         self.meter.do_send(Trees { task_id: self.id.clone(), roots });
     }
 
+    /// How many of its processes the kernel has ended for want of memory, its shepherd included.
+    pub(crate) fn memory_kills(&self) -> u64 {
+        self.group.as_ref().map_or(0, |it| it.usage().oom_kills)
+    }
+
     /// As users are told it.
     pub(crate) fn out_of_memory(&self) -> String {
         let limits = self.limits();

@@ -26,6 +26,8 @@ pub(crate) struct Register {
     /// Of each process the newest run that was ever started. Those before it have ended.
     newest: BTreeMap<Arc<str>, u32>,
     pub(crate) has_leftover: bool,
+    /// How many of its processes were ended for want of memory, as far as that was told.
+    pub(crate) memory_kills: u64,
 }
 
 /// Where in the file of the shepherd that is there now we are.
@@ -88,7 +90,7 @@ impl Register {
                 self.has_leftover |= leftover;
             }
             Record::Gone => self.has_leftover = false,
-            Record::OutOfMemory { .. } => {}
+            Record::OutOfMemory { kills } => self.memory_kills = *kills,
         }
     }
 
@@ -111,20 +113,22 @@ impl Register {
         &self.alive
     }
 
-    /// Writes, in the place of a shepherd that is gone, how those runs ended that it could not write
-    /// of any more, and makes room for the next one's record.
+    /// Writes, in the place of a shepherd that is gone, what it may have died of and how those runs
+    /// ended that it could not write of any more, and makes room for the next one's record.
     pub(crate) fn close(
         &mut self,
         folder: &TaskFolder,
-        runs: &BTreeSet<RunId>,
-        exit: &Exit,
+        (runs, exit): (&BTreeSet<RunId>, &Exit),
+        memory_kills: u64,
     ) -> io::Result<Vec<Record>> {
         let lost = |id: &RunId| {
             let (id, exit) = (id.clone(), exit.clone());
             Record::Ended { id, at: now(), exit, leftover: false }
         };
         let gone = self.has_leftover.then_some(Record::Gone);
-        let records: Vec<_> = runs.iter().map(lost).chain(gone).collect();
+        let kills = Record::OutOfMemory { kills: memory_kills };
+        let kills = (self.memory_kills < memory_kills).then_some(kills);
+        let records: Vec<_> = kills.into_iter().chain(runs.iter().map(lost)).chain(gone).collect();
         let mut text = Vec::new();
         for record in &records {
             serde_json::to_writer(&mut text, record)?;
@@ -225,17 +229,21 @@ mod tests {
         write(&folder, &(line(&started(0)) + "{\"record\":\"ended\","));
         assert_eq!(register.read_on(&folder.record()).unwrap(), [started(0)]);
         assert_eq!(register.standing(&id(0)), Standing::Alive);
-        let lost = register.close(&folder, &[id(0), id(1)].into(), &Exit::Lost).unwrap();
-        assert_eq!(lost.len(), 2);
+        let runs = [id(0), id(1)].into();
+        let lost = register.close(&folder, (&runs, &Exit::Lost), 3).unwrap();
+        assert_eq!((lost.len(), &lost[0]), (3, &Record::OutOfMemory { kills: 3 }));
         assert!(register.shepherd.is_none());
         write(&folder, &line(&started(2)));
         assert_eq!(register.read_on(&folder.record()).unwrap(), [started(2)]);
         let (again, records) = Register::read(&folder).unwrap();
-        assert_eq!(records.len(), 5);
+        assert_eq!(records.len(), 6);
         for register in [&register, &again] {
             let standings = [0, 1, 2, 3].map(|it| register.standing(&id(it)));
             let expected = [Standing::Ended, Standing::Ended, Standing::Alive, Standing::Unknown];
             assert_eq!(standings, expected);
+            assert_eq!(register.memory_kills, 3);
         }
+        // It was told.
+        assert_eq!(register.close(&folder, (&[].into(), &Exit::Lost), 3).unwrap(), []);
     }
 }

@@ -104,6 +104,8 @@ impl Tending {
         if self.is_leaving && is_clear {
             return;
         }
+        // As long as there is a group that can tell.
+        let memory_kills = self.care.memory_kills();
         let care = self.care.clone();
         // Of looks nothing is written down.
         let may_be_left = !is_clear || self.looks.have_begun();
@@ -113,11 +115,14 @@ impl Tending {
             return;
         }
         let exit = if was_nobody { Exit::Unstarted(NOBODY_CAME.to_owned()) } else { Exit::Lost };
-        match self.register.close(&self.care.folder, &lost, &exit) {
+        match self.register.close(&self.care.folder, (&lost, &exit), memory_kills) {
             Ok(records) => self.tell_records(records),
             Err(error) => {
                 tracing::error!(task = %self.care.id, %error, "cannot write what was lost");
                 // The next attempt will, before there is another shepherd.
+                if self.register.memory_kills < memory_kills {
+                    self.tell(Event::Exceeded { message: self.care.out_of_memory() });
+                }
                 lost.into_iter().for_each(|it| self.say_lost(it, &exit));
                 self.tell(Event::Gone);
             }

@@ -16,7 +16,10 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn watch(events: Option<&Path>) -> Self {
         let events = events.and_then(|it| File::open(it).ok());
-        Self { events, kills: 0, is_suspect: false }
+        let mut memory = Self { events, kills: 0, is_suspect: false };
+        // Of what was killed under a shepherd before us, others tell.
+        memory.kills = memory.count().unwrap_or(0);
+        memory
     }
 
     /// Killed by somebody, or the shell that waited for whoever was.

@@ -19,6 +19,7 @@ trials![
     killing_what_is_not_here_or_over_does_nothing,
     many_tasks_run_at_once_and_end_together,
     who_is_killed_before_it_has_begun_leaves_nothing_behind,
+    whose_shepherd_ended_for_want_of_memory_is_told_so,
 ];
 
 fn a_killed_task_is_asked_to_end_and_finalized() {
@@ -171,4 +172,26 @@ fn who_is_killed_before_it_has_begun_leaves_nothing_behind() {
         assert_eq!(bench.ends(id), RunState::Killed);
     }
     bench.until(|| !ids.iter().any(|id| bench.has_shepherd(id)));
+}
+
+fn whose_shepherd_ended_for_want_of_memory_is_told_so() {
+    let mut bench = Bench::new();
+    // The end of what has no lines is all of it.
+    let cmdline = "until [ -e go ]; do sleep 0.01; done; head -c 1G /dev/zero | tail";
+    let process = json!({ "name": "p", "cmdline": cmdline, "max_failures": 0, "min_duration": 0 });
+    let last = json!({ "name": "f", "cmdline": "sleep 0.1; echo last > last", "final": true });
+    let resources = json!({ "cpu": 1.0, "ram": 64 << 20, "disk": 64 << 20 });
+    bench.launch("t", json!({ "processes": [process, last], "resources": resources }));
+    bench.pid("t", "p");
+    if bench.view("t").isolation.iter().any(|it| it.contains("memory")) {
+        return;
+    }
+    let score = format!("/proc/{}/oom_score_adj", bench.shepherd("t"));
+    std::fs::write(score, "1000").unwrap();
+    std::fs::write(bench.sandbox("t").join("go"), "").unwrap();
+    assert_eq!(bench.ends("t"), RunState::Failed);
+    let message = &bench.reports.last().unwrap().message;
+    assert!(message.starts_with("Memory limit exceeded"), "{message}");
+    assert_eq!(outline(&bench.processes("t")), "p L, f S");
+    assert_eq!(bench.written("t", "last"), "last");
 }
