@@ -148,7 +148,11 @@ impl Shepherd {
         match record {
             Record::Started { id, .. } if is_look(id) => {}
             Record::Ended { id, .. } if is_look(id) => self.callers.tell(record),
-            _ => self.ledger.add(record),
+            Record::Shepherd { .. }
+            | Record::Started { .. }
+            | Record::Ended { .. }
+            | Record::OutOfMemory { .. }
+            | Record::Gone => self.ledger.add(record),
         }
     }
 
