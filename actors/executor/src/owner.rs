@@ -34,6 +34,10 @@ pub(crate) struct Owners {
     known: Mutex<BTreeMap<String, (Timestamp, Arc<Owner>)>>,
 }
 
+/// Whoever may create jobs would be the machine's master, wherever its agent runs as root.
+const ROOT: &str = "no task runs as root here; give its job another role, or the agent \
+                    `run_as = \"oneself\"`";
+
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 impl Owners {
@@ -81,6 +85,9 @@ impl Owners {
             return Err(format!("{why}: {role}"));
         };
         let own = Uid::effective();
+        if user.uid.is_root() && self.run_as == RunAs::Role {
+            return Err(format!("Could not create sandbox: {ROOT}"));
+        }
         if user.uid == own {
             return Ok(Owner { name: user.name, credentials: None, note: None });
         }
@@ -154,8 +161,14 @@ mod tests {
             let note = owner.note.as_ref().unwrap();
             assert!(note.starts_with(&format!("runs as {}, not as no such user", owner.name)));
         }
-        let oneself = Owners::new(RunAs::Role, Path::new("/")).of(&own_name()).unwrap();
+        let oneself = Owners::new(RunAs::RoleOrOneself, Path::new("/")).of(&own_name()).unwrap();
         assert_eq!((&oneself.credentials, &oneself.note), (&None, &None));
+    }
+
+    #[test]
+    fn root_is_nobodys_role() {
+        let why = Owners::new(RunAs::Role, Path::new("/")).of("root").unwrap_err();
+        assert!(why.starts_with("Could not create sandbox: no task runs as root here"), "{why}");
     }
 
     #[test]

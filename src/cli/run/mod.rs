@@ -97,7 +97,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let launch = launch(&written, TaskId(id), &args.ports)?;
     let place = Place::find(args.sandbox, &launch.task_id)?;
     introduce(&written, &launch, &place, &args.ports);
-    let run_as = if args.user.is_some() { RunAs::Role } else { RunAs::RoleOrOneself };
+    // Who may be root here is root.
+    let is_other = args.user.as_ref().is_some_and(|it| it != "root");
+    let run_as = if is_other { RunAs::Role } else { RunAs::RoleOrOneself };
     let options = SoloOptions { data: place.data.clone(), run_as, launch: launch.clone() };
     let solo = Solo::start(options).map_err(|error| fatal(&error))?;
     let ended = Show::new(&written, &place, now, global.write_json).until_over(solo)?;
