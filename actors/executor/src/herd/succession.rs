@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, io, os::unix::net::UnixStream as StdUnixStream};
 
-use airglow_model::{process::Exit, run::Event};
+use airglow_model::{
+    process::Exit,
+    run::{Event, RunId},
+};
 use tokio::net::UnixStream;
 
 use super::{
@@ -13,9 +16,17 @@ use super::{
 use crate::{
     care::Attached,
     folder::Found,
-    order::Order,
+    order::{Order, Record},
     runner::{Attended, Tended},
 };
+
+/// Without what was told before us, and would be news if it were told again: that memory ran out.
+/// Whoever knows of a run's end has heard all that came before it. `tended`: whose ends are not known.
+fn untold(mut records: Vec<Record>, tended: &BTreeSet<RunId>) -> Vec<Record> {
+    let is_known = |it: &Record| matches!(it, Record::Ended { id, .. } if !tended.contains(id));
+    let known = records.iter().rposition(is_known).map_or(0, |it| it + 1);
+    records.split_off(known)
+}
 
 const NOBODY_CAME: &str = "Its shepherd did not come.";
 
@@ -32,7 +43,8 @@ impl Tending {
         match Register::read(&self.care.folder) {
             Ok((register, records)) => {
                 self.register = register;
-                self.tell_records(records);
+                self.care.consists_of(&self.register);
+                self.tell_records(untold(records, &self.ordered));
             }
             Err(error) => tracing::error!(task = %self.care.id, %error, "cannot read the record"),
         }
@@ -146,5 +158,31 @@ impl Tending {
             // Nobody else will tell us that it is done.
             self.finish().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::machine::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn of_what_was_written_down_only_what_came_after_the_last_known_end_is_news() {
+        let id = |process: &str| RunId { process: process.into(), run: 0 };
+        let ended = |process| {
+            let (id, exit) = (id(process), Exit::Signal(9));
+            Record::Ended { id, at: Timestamp(1), exit, leftover: false }
+        };
+        let kills = |kills| Record::OutOfMemory { kills };
+        let records = vec![kills(1), ended("a"), ended("b"), kills(2), ended("c"), Record::Gone];
+        let untold = |tended: &[&str]| {
+            let tended = tended.iter().map(|it| id(it)).collect();
+            untold(records.clone(), &tended)
+        };
+        assert_eq!(untold(&["a", "b", "c"]), records);
+        assert_eq!(untold(&["b", "c"]), records[2..]);
+        assert_eq!(untold(&["c", "d"]), records[3..]);
+        assert_eq!(untold(&[]), records[5..]);
     }
 }
