@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use super::{
     KILL_PATIENCE, Tending,
-    line::{Line, soon},
+    line::{Line, Sound, passed, soon},
     register::{Register, Standing},
 };
 use crate::{
@@ -63,6 +63,9 @@ impl Tending {
 
     /// There is a shepherd when this returns, or was a moment ago.
     pub(super) async fn be_attached(&mut self) -> io::Result<()> {
+        if self.register.is_corrupt() {
+            self.outlast().await;
+        }
         // If it is gone, what it left is seen to first.
         for _ in 0..2 {
             if self.line.is_some() {
@@ -77,6 +80,23 @@ impl Tending {
         match self.line {
             Some(_) => Ok(()),
             None => Err(io::Error::other("what its shepherd left cannot be cleared away")),
+        }
+    }
+
+    /// A shepherd whose record makes no sense has been told to leave: nothing more is ordered from it.
+    async fn outlast(&mut self) {
+        let mut deadline = soon(KILL_PATIENCE);
+        while self.line.is_some() {
+            tokio::select! {
+                sound = Line::sound(self.line.as_mut()) => match sound {
+                    Sound::Bell(_) => self.read().await,
+                    Sound::End => self.finish().await,
+                },
+                () = passed(Some(deadline)) => {
+                    self.end_by_force().await;
+                    deadline = soon(KILL_PATIENCE);
+                }
+            }
         }
     }
 
