@@ -1,5 +1,3 @@
-#![expect(clippy::print_stderr, reason = "says what it could not test, and what it measured")]
-
 use std::{
     collections::BTreeSet,
     os::unix::process::ExitStatusExt,
@@ -7,10 +5,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::TimeValLike,
-};
 use procfs::{FromBufRead, process::MountInfos};
 use tempfile::TempDir;
 
@@ -207,20 +201,11 @@ struct Real {
 }
 
 impl Real {
-    /// Those of the machine, if it lets us have any.
-    fn new() -> Option<Self> {
+    fn new() -> Self {
         let data = tempfile::tempdir().unwrap();
-        match Cgroups::find(data.path()) {
-            Ok(cgroups) => Some(Self { cgroups, tasks: vec![], _data: data }),
-            Err(why) => {
-                eprintln!("not tested: {why}");
-                None
-            }
-        }
-    }
-
-    fn has(&self, controller: Controller) -> bool {
-        self.cgroups.0.hierarchies.iter().any(|it| it.controllers.contains(&controller))
+        let cgroups = Cgroups::find(data.path());
+        let cgroups = cgroups.unwrap_or_else(|why| panic!("{why}; run tests/run as root"));
+        Self { cgroups, tasks: vec![], _data: data }
     }
 
     fn group(&mut self, name: &str, limits: &Limits) -> Group {
@@ -272,7 +257,7 @@ fn file(group: &Group, name: &str) -> PathBuf {
 
 #[test]
 fn who_wants_more_memory_than_there_is_ends_and_its_neighbour_does_not() {
-    let Some(mut real) = Real::new().filter(|it| it.has(Controller::Memory)) else { return };
+    let mut real = Real::new();
     let (hog, neighbour) = (real.group("hog", &LIMITS), real.group("neighbour", &LIMITS));
     let mut neighbours = inside(&neighbour, "sleep 1000");
     eventually("it is in", || !members(&neighbour).is_empty());
@@ -291,7 +276,7 @@ fn who_wants_more_memory_than_there_is_ends_and_its_neighbour_does_not() {
 
 #[test]
 fn a_fork_bomb_is_stopped_and_ends() {
-    let Some(mut real) = Real::new().filter(|it| it.has(Controller::Pids)) else { return };
+    let mut real = Real::new();
     let group = real.group("bomb", &LIMITS);
     let mut bomb = inside(&group, "b() { b | b & }; b; sleep 1000");
     let refused = || numbers(&file(&group, "pids.events"), ["max"]).unwrap()[0];
@@ -308,7 +293,7 @@ fn a_fork_bomb_is_stopped_and_ends() {
 
 #[test]
 fn who_computes_more_than_its_share_waits() {
-    let Some(mut real) = Real::new().filter(|it| it.has(Controller::Cpu)) else { return };
+    let mut real = Real::new();
     let group = real.group("busy", &Limits { cpu: 0.05, ..LIMITS });
     let mut busy = inside(&group, "while :; do :; done");
     let stat = file(&group, "cpu.stat");
@@ -323,7 +308,7 @@ fn who_computes_more_than_its_share_waits() {
 
 #[test]
 fn whoever_was_started_in_a_group_is_gone_when_it_is() {
-    let Some(mut real) = Real::new() else { return };
+    let mut real = Real::new();
     let group = real.group("family", &Limits { ram: 256 * MIB, pids_max: 4096, ..LIMITS });
     let stubborn =
         "trap '' TERM HUP INT; (trap '' TERM; setsid sleep 1000) & disown; sleep 1000; true";
@@ -342,7 +327,7 @@ fn whoever_was_started_in_a_group_is_gone_when_it_is() {
 
 #[test]
 fn groups_of_tasks_that_are_forgotten_go_and_others_stay() {
-    let Some(mut real) = Real::new() else { return };
+    let mut real = Real::new();
     let (known, forgotten) = (real.group("known", &LIMITS), real.group("forgotten", &LIMITS));
     let mut children = [inside(&known, "sleep 1000"), inside(&forgotten, "sleep 1000")];
     let is_in = |it: &Group| !members(it).is_empty();
@@ -359,7 +344,7 @@ fn groups_of_tasks_that_are_forgotten_go_and_others_stay() {
 
 #[test]
 fn groups_that_somebody_was_still_in_go_later_and_nobody_is_ended_for_it() {
-    let Some(mut real) = Real::new() else { return };
+    let mut real = Real::new();
     let groups = ["alive", "over", "busy"].map(|it| real.group(it, &LIMITS));
     let mut child = inside(&groups[2], "sleep 1000");
     eventually("it is in", || !members(&groups[2]).is_empty());
@@ -382,14 +367,16 @@ fn groups_that_somebody_was_still_in_go_later_and_nobody_is_ended_for_it() {
 #[test]
 fn version_two_counts_and_ends_what_is_in_it() {
     let mounts = procfs::process::Process::myself().unwrap().mountinfo().unwrap();
-    let Some(mount) = mounts.iter().find(|it| it.fs_type == "cgroup2") else { return };
+    let mount = mounts.iter().find(|it| it.fs_type == "cgroup2");
+    let mount = mount.expect("version 2 is mounted somewhere; run tests/run where it is");
     let name = format!("test-{}", std::process::id());
     let hierarchy = Hierarchy {
         version: Version::Two,
         root: mount.mount_point.clone(),
         controllers: vec![Controller::Cpuacct],
     };
-    let Ok(cgroups) = Cgroups::prepare(vec![hierarchy], &name) else { return };
+    let cgroups = Cgroups::prepare(vec![hierarchy], &name);
+    let cgroups = cgroups.unwrap_or_else(|why| panic!("{why}; run tests/run as root"));
     let data = tempfile::tempdir().unwrap();
     let mut real = Real { cgroups, tasks: vec![], _data: data };
     let group = real.group("busy", &LIMITS);
@@ -404,7 +391,7 @@ fn version_two_counts_and_ends_what_is_in_it() {
 
 #[test]
 fn what_was_swept_under_an_idle_agent_is_made_again() {
-    let (Some(mut idle), Some(other)) = (Real::new(), Real::new()) else { return };
+    let (mut idle, other) = (Real::new(), Real::new());
     other.cgroups.sweep(&BTreeSet::new());
     assert!(idle.cgroups.0.hierarchies.iter().all(|it| !it.root.exists()));
     let group = idle.group("t", &LIMITS);
@@ -421,29 +408,4 @@ fn nothing_stays_of_an_agent_that_had_nothing_to_do() {
     // Others' tests, which sweep, may do the same to it at any time.
     drop(cgroups);
     assert!(roots.iter().all(|it| !it.exists()));
-}
-
-/// Of this thread: what others do on the machine is no cost of ours.
-pub(crate) fn processor_time() -> Duration {
-    let used = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
-    let micros = (used.user_time() + used.system_time()).num_microseconds();
-    Duration::from_micros(micros.unsigned_abs())
-}
-
-/// `cargo test --release -- --ignored --nocapture cost_of_a_group`
-#[test]
-#[ignore = "it measures"]
-fn cost_of_a_group() {
-    let Some(mut real) = Real::new() else { return };
-    let count = 1000;
-    let timed = |what: &str, work: &mut dyn FnMut(usize)| {
-        let began = processor_time();
-        (0..count).for_each(work);
-        eprintln!("{what}: {:?}", (processor_time() - began) / u32::try_from(count).unwrap());
-    };
-    let mut groups = Vec::new();
-    timed("make", &mut |it| groups.push(real.group(&format!("t{it}"), &LIMITS)));
-    timed("usage", &mut |it| assert_eq!(groups[it].usage().pids, Some(0)));
-    timed("kill", &mut |it| groups[it].kill());
-    timed("remove", &mut |it| groups[it].remove().unwrap());
 }

@@ -1,5 +1,3 @@
-#![expect(clippy::print_stderr, reason = "says what it could not test, and what it measured")]
-
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -16,10 +14,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    cgroups::{Cgroups, tests::processor_time},
-    workers::Workers,
-};
+use crate::{cgroups::Cgroups, workers::Workers};
 
 const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 << 20, pids_max: 50 };
 
@@ -165,11 +160,9 @@ async fn who_fills_more_of_the_disk_than_it_asked_for_is_told_and_others_are_not
 async fn who_wanted_more_memory_than_it_asked_for_is_told_once() {
     let mut rig = Rig::new().await;
     let id = TaskId("hog".into());
-    let made = Cgroups::find(rig.data.path()).map(|it| (it.make(&id, &LIMITS).unwrap(), it));
-    let (group, cgroups) = match made {
-        Ok(made) => made,
-        Err(why) => return eprintln!("not tested: {why}"),
-    };
+    let cgroups = Cgroups::find(rig.data.path());
+    let cgroups = cgroups.unwrap_or_else(|why| panic!("{why}; run tests/run as root"));
+    let group = cgroups.make(&id, &LIMITS).unwrap();
     let files = group.procs_files().iter().map(|it| it.display().to_string()).collect::<Vec<_>>();
     let join = format!("for file in {}; do echo $$ > $file; done", files.join(" "));
     let hog = r"(all=$(head -c 300M /dev/zero | tr '\0' x)); sleep 1000; true";
@@ -183,79 +176,4 @@ async fn who_wanted_more_memory_than_it_asked_for_is_told_once() {
     group.kill();
     group.remove().unwrap();
     drop(cgroups);
-}
-
-/// `cargo test --release -- --ignored --nocapture cost_of_a_thousand`
-#[actix_rt::test]
-#[ignore = "it measures"]
-async fn cost_of_a_thousand_idle_tasks() {
-    let count = 1000;
-    let data = tempfile::tempdir().unwrap();
-    let cgroups = Cgroups::find(data.path()).ok();
-    let mut families = Vec::new();
-    let mut subjects = Vec::new();
-    for number in 0..count {
-        let id = TaskId(format!("t{number}"));
-        let group = cgroups.as_ref().map(|it| Arc::new(it.make(&id, &LIMITS).unwrap()));
-        let family = Family::new("sleep 1000; true");
-        for file in group.iter().flat_map(|it| it.procs_files()) {
-            fs::write(file, family.0.id().to_string()).unwrap();
-        }
-        let mains = BTreeMap::from([("sleep".to_owned(), family.identity())]);
-        let roots = Arc::new(Roots { shepherd: None, mains });
-        subjects.push(sample::Subject { id, group, roots });
-        families.push(family);
-    }
-    let timed = |what: &str, subjects: &[sample::Subject]| {
-        let began = processor_time();
-        let tasks = sample::sample(subjects).tasks.len();
-        eprintln!("{what}: {:?} for {tasks} tasks", processor_time() - began);
-    };
-    timed("the first scan", &subjects);
-    timed("the second scan", &subjects);
-    let bare = |it: sample::Subject| sample::Subject { group: None, ..it };
-    let groups: Vec<_> = subjects.iter().filter_map(|it| it.group.clone()).collect();
-    let subjects: Vec<_> = subjects.into_iter().map(bare).collect();
-    timed("a scan without control groups", &subjects);
-    drop(families);
-    for group in groups {
-        group.kill();
-        group.remove().unwrap();
-    }
-    drop(cgroups);
-}
-
-/// `cargo test --release -- --ignored --nocapture cost_of_walking`
-#[test]
-#[ignore = "it measures"]
-fn cost_of_walking_and_of_telling() {
-    let data = tempfile::tempdir().unwrap();
-    let usages = Usages::default();
-    let mut strolls = stroll::Strolls::default();
-    for number in 0..=1000 {
-        let (id, sandbox) = (TaskId(format!("t{number}")), data.path().join(number.to_string()));
-        fs::create_dir_all(sandbox.join(".logs/web/0")).unwrap();
-        let files = if number == 1000 { 100_000 } else { 5 };
-        (0..files).for_each(|it| fs::write(sandbox.join(it.to_string()), "x").unwrap());
-        let task = JobKey::new("www", "prod", "hello").task(number);
-        let processes = BTreeMap::from([("web".to_owned(), ProcessUsage::default())]);
-        let usage = Some(TaskUsage::default());
-        let measured = Measured { task, limits: LIMITS, disk_reserved: 1, usage, processes };
-        usages.lock().insert(id.clone(), measured);
-        strolls.push(stroll::Stroll { id, sandbox, enough: u64::MAX, walk: None });
-    }
-    let began = processor_time();
-    let (mut turns, mut small) = (0, None);
-    while !strolls.is_empty() {
-        let turn = strolls.take_turn();
-        (strolls, turns) = (turn.left, turns + 1);
-        let is_large_left = turn.ended.iter().any(|it| it.0.0 == "t999");
-        small = small.or(is_large_left.then(|| processor_time() - began));
-    }
-    let all = processor_time() - began;
-    eprintln!("1000 small sandboxes: {small:?}; with one of 100,000 files: {all:?}, {turns} turns");
-    let metrics = Metrics::new(usages, data.path());
-    let began = processor_time();
-    let length = metrics.text().len();
-    eprintln!("telling of 1000 tasks: {:?} for {length} bytes", processor_time() - began);
 }

@@ -3,27 +3,20 @@
 use std::fs;
 
 use airglow_model::wire::RunState;
-use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::{agent::Settings, rig::Rig, trial};
+use crate::{agent::Settings, rig::Rig, trials};
+
+trials![
+    a_task_that_takes_more_memory_than_it_has_fails_and_says_so,
+    a_fork_bomb_is_stopped_and_its_neighbours_live,
+    e8_a_task_that_fills_its_disk_fails_and_says_so,
+];
 
 /// The kernel sets limits for the machine's owner only.
-pub(crate) fn tests() -> Vec<Trial> {
-    let is_owner = nix::unistd::geteuid().is_root();
-    let memory = trial(
-        "a_task_that_takes_more_memory_than_it_has_fails_and_says_so",
-        a_task_that_takes_more_memory_than_it_has_fails_and_says_so,
-    );
-    let processes = trial(
-        "a_fork_bomb_is_stopped_and_its_neighbours_live",
-        a_fork_bomb_is_stopped_and_its_neighbours_live,
-    );
-    let disk = trial(
-        "e8_a_task_that_fills_its_disk_fails_and_says_so",
-        e8_a_task_that_fills_its_disk_fails_and_says_so,
-    );
-    vec![memory.with_ignored_flag(!is_owner), processes.with_ignored_flag(!is_owner), disk]
+fn as_root(settings: Settings) -> Rig {
+    assert!(nix::unistd::geteuid().is_root(), "this takes root: run tests/run as root");
+    Rig::new(settings)
 }
 
 /// It fails as often as it likes, so that it is not its process's end that ends the task.
@@ -33,7 +26,7 @@ fn greedy(cmdline: &str, resources: Value) -> Value {
 }
 
 fn a_task_that_takes_more_memory_than_it_has_fails_and_says_so() {
-    let mut rig = Rig::new(Settings::ISOLATED);
+    let mut rig = as_root(Settings::ISOLATED);
     start_neighbour(&mut rig);
     let resources = json!({ "cpu": 1.0, "ram": 64 << 20, "disk": 64 << 20 });
     // The end of what has no lines is all of it.
@@ -45,7 +38,7 @@ fn a_task_that_takes_more_memory_than_it_has_fails_and_says_so() {
 }
 
 fn e8_a_task_that_fills_its_disk_fails_and_says_so() {
-    let mut rig = Rig::new(Settings::ISOLATED);
+    let mut rig = as_root(Settings::ISOLATED);
     start_neighbour(&mut rig);
     let resources = json!({ "cpu": 1.0, "ram": 64 << 20, "disk": 8 << 20 });
     rig.launch("hog", greedy("head -c 32M /dev/zero > big; sleep 10000", resources));
@@ -59,7 +52,7 @@ fn e8_a_task_that_fills_its_disk_fails_and_says_so() {
 /// It would end by itself at a few hundred, should nobody stop it.
 fn a_fork_bomb_is_stopped_and_its_neighbours_live() {
     const MOST: usize = 40;
-    let mut rig = Rig::new(Settings { pids_max: MOST as u64, ..Settings::ISOLATED });
+    let mut rig = as_root(Settings { pids_max: MOST as u64, ..Settings::ISOLATED });
     start_neighbour(&mut rig);
     let cmdline = "bomb() { ((7 < $1)) && exec sleep 10000
         bomb $(($1 + 1)) & bomb $(($1 + 1)) & wait; }; bomb 0";

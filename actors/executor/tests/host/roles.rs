@@ -22,9 +22,10 @@ trials![
     whose_user_is_not_known_any_more_goes_on_and_is_not_started_anew,
 ];
 
-/// What only root may do is not tested by anybody else.
-fn may_become_others() -> bool {
-    Uid::effective().is_root()
+/// Nobody else may become another.
+fn as_root() -> Bench {
+    assert!(Uid::effective().is_root(), "this takes root: run tests/run as root");
+    Bench::in_mode(ROLES)
 }
 
 fn job(role: &str, cmdline: &str) -> serde_json::Value {
@@ -32,10 +33,7 @@ fn job(role: &str, cmdline: &str) -> serde_json::Value {
 }
 
 fn r22_a_task_is_its_roles_users_and_cannot_see_what_is_ours() {
-    if !may_become_others() {
-        return;
-    }
-    let mut bench = Bench::in_mode(ROLES);
+    let mut bench = as_root();
     let cmdline = "id -un; id -Gn; echo $USER; stat -c '%U %a' . .logs/p/0/stdout
         cat ../launch.json ../record.jsonl ../journal.jsonl ../../../*; ls .. ../..
         cat /proc/$PPID/environ; echo end";
@@ -68,10 +66,7 @@ fn e14_a_role_that_is_no_user_runs_nothing() {
 }
 
 fn a_folder_that_the_user_cannot_pass_is_named() {
-    if !may_become_others() {
-        return;
-    }
-    let mut bench = Bench::in_mode(ROLES);
+    let mut bench = as_root();
     let data = bench.data().canonicalize().unwrap();
     std::fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
     bench.launch_job("t", job("nobody", "true"), &[]);
