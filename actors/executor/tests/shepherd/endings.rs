@@ -150,9 +150,11 @@ fn a_shepherd_that_is_killed_takes_its_namespace_with_it() {
     let stray = daemon("echo >> there; sleep 1000");
     pasture.start("a", &format!("export MARK={mark}; {stray} {stray} sleep 1000"));
     until(|| (pasture.read("there").len() == 2).then_some(()));
+    // Its record may come after what it does.
+    let main = pasture.pid("a");
     end(pasture.shepherd());
     pasture.wait_for_end();
-    wait_until_gone(pasture.pid("a"));
+    wait_until_gone(main);
     until(|| marked(&mark).is_empty().then_some(()));
 }
 
