@@ -21,7 +21,7 @@ use airglow_model::wire::{RunState, ToScheduler};
 use serde_json::json;
 use tokio::time::Instant;
 
-#[path = "../tests/acceptance/agent.rs"]
+#[path = "../tests/shared/agent.rs"]
 mod agent;
 #[path = "tasks/baseline.rs"]
 mod baseline;

@@ -6,9 +6,7 @@
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
-
-#[path = "acceptance/agent.rs"]
+#[path = "shared/agent.rs"]
 mod agent;
 #[path = "acceptance/chaos.rs"]
 mod chaos;
@@ -20,6 +18,8 @@ mod limits;
 mod logs;
 #[path = "acceptance/rig.rs"]
 mod rig;
+#[path = "shared/trials.rs"]
+mod trials;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -30,25 +30,7 @@ fn main() -> ExitCode {
         _ => {
             // The longest first: the others go on beside it.
             let tests = [chaos::tests(), endings::tests(), logs::tests(), limits::tests()];
-            libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect())
-                .exit_code()
+            trials::run(tests)
         }
     }
-}
-
-/// A test's name is its function's.
-#[macro_export]
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-            vec![$($crate::trial(stringify!($test), $test)),*]
-        }
-    };
-}
-
-fn trial(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
 }

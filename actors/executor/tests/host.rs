@@ -7,11 +7,9 @@
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
-
 #[path = "host/adoption.rs"]
 mod adoption;
-#[path = "host/agent.rs"]
+#[path = "shared/agent.rs"]
 mod agent;
 #[path = "host/alone.rs"]
 mod alone;
@@ -27,6 +25,8 @@ mod orders;
 mod processes;
 #[path = "host/roles.rs"]
 mod roles;
+#[path = "shared/trials.rs"]
+mod trials;
 #[path = "host/uplink.rs"]
 mod uplink;
 
@@ -46,25 +46,7 @@ fn main() -> ExitCode {
                 uplink::tests(),
                 alone::tests(),
             ];
-            libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect())
-                .exit_code()
+            trials::run(tests)
         }
     }
-}
-
-/// A test's name is its function's.
-#[macro_export]
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-            vec![$($crate::trial(stringify!($test), $test)),*]
-        }
-    };
-}
-
-fn trial(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
 }

@@ -7,8 +7,6 @@
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
-
 #[path = "shepherd/contact.rs"]
 mod contact;
 #[path = "shepherd/endings.rs"]
@@ -19,28 +17,13 @@ mod isolation;
 mod output;
 #[path = "shepherd/pasture.rs"]
 mod pasture;
+#[path = "shared/trials.rs"]
+mod trials;
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(airglow_executor::ZYGOTE) {
         return airglow_executor::zygote();
     }
     let tests = [contact::tests(), endings::tests(), isolation::tests(), output::tests()];
-    libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
-}
-
-/// A test's name is its function's.
-#[macro_export]
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-            vec![$($crate::trial(stringify!($test), $test)),*]
-        }
-    };
-}
-
-fn trial(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
+    trials::run(tests)
 }

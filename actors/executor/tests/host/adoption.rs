@@ -11,7 +11,7 @@ use nix::{
 use serde_json::json;
 
 use crate::{
-    agent::{BARE, ISOLATED},
+    agent::Settings,
     bench::{Bench, is_alive, outline},
     trials,
 };
@@ -66,7 +66,7 @@ fn what_ends_while_the_agent_is_away_is_known_when_it_is_back() {
 }
 
 fn a_run_whose_shepherd_died_with_the_agent_is_lost() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         let cmdline = "[ -e again ] && exit 0; touch again; echo up > up; sleep 1000";
         let process = json!({ "name": "p", "cmdline": cmdline, "min_duration": 0 });
@@ -83,7 +83,7 @@ fn a_run_whose_shepherd_died_with_the_agent_is_lost() {
 }
 
 fn what_a_dead_shepherd_left_ends_before_its_run_does() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         // It leaves the group of its process, but not the session of its shepherd.
         let cmdline = "set -m; sleep 1000 & echo $! > left; sleep 0.1";

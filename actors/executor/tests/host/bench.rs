@@ -30,7 +30,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::{
-    agent,
+    agent::{AGENT, Settings},
     orders::{order, order_of},
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Bench {
     folder: tempfile::TempDir,
     listener: Listener,
     /// Of the next agent.
-    pub(crate) mode: &'static str,
+    pub(crate) mode: Settings,
     agent: Child,
     link: Option<(Sender<ToExecutor>, Receiver<ToScheduler>)>,
     /// Everything that was reported, repetitions included.
@@ -55,11 +55,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::in_mode(agent::ISOLATED)
+        Self::in_mode(Settings::ISOLATED)
     }
 
     /// One of those that the agent knows.
-    pub(crate) fn in_mode(mode: &'static str) -> Self {
+    pub(crate) fn in_mode(mode: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
         let data = folder.path().join("data");
@@ -354,7 +354,7 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     stat.is_ok_and(|it| !it.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
 
-fn spawn_agent(data: &Path, listener: &Listener, mode: &str) -> Child {
+fn spawn_agent(data: &Path, listener: &Listener, mode: Settings) -> Child {
     // With things that its processes should not inherit: an open file, signals ignored, and, where
     // that is allowed, protection from running out of memory.
     let script = "trap '' HUP INT PIPE USR1; exec 9< /dev/null
@@ -362,10 +362,10 @@ fn spawn_agent(data: &Path, listener: &Listener, mode: &str) -> Child {
     Command::new("/bin/bash")
         .args(["-c", script, "agent"])
         .arg(std::env::current_exe().unwrap())
-        .arg(agent::AGENT)
+        .arg(AGENT)
         .arg(data)
         .arg(listener.local_addr().to_string())
-        .arg(mode)
+        .arg(serde_json::to_string(&mode).unwrap())
         .stdin(Stdio::null())
         .spawn()
         .unwrap()

@@ -4,7 +4,7 @@ use airglow_model::wire::RunState;
 use serde_json::json;
 
 use crate::{
-    agent::{BARE, ISOLATED},
+    agent::Settings,
     bench::{Bench, is_alive, outline},
     trials,
 };
@@ -48,7 +48,7 @@ fn a_killed_task_is_asked_to_end_and_finalized() {
 }
 
 fn a_process_that_ignores_sigterm_is_killed_with_all_that_came_of_it() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         let cmdline = "trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000' & sleep 1000 &
         echo $! > child; while :; do sleep 1000; done";
@@ -68,7 +68,7 @@ fn a_process_that_ignores_sigterm_is_killed_with_all_that_came_of_it() {
 
 /// A daemon of the old kind: its process ends, the task goes on, and with the task it ends.
 fn what_left_its_group_ends_with_the_task() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         let daemon = "(trap '' TERM; setsid bash -c 'echo $$ > escaped; sleep 1000') & sleep 0.1";
         bench.launch(
@@ -91,7 +91,7 @@ fn what_left_its_group_ends_with_the_task() {
 }
 
 fn what_left_its_group_is_asked_to_end_as_well() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         let daemon = "setsid bash -c 'trap \"echo asked > asked; exit\" TERM; echo $$ > escaped
         while :; do sleep 0.01; done' & sleep 0.1";

@@ -10,11 +10,7 @@ use std::{
 use airglow_model::wire::RunState;
 use serde_json::{Value, json};
 
-use crate::{
-    agent::{BARE, ISOLATED},
-    bench::Bench,
-    trials,
-};
+use crate::{agent::Settings, bench::Bench, trials};
 
 trials![
     e1_a_task_runs_when_it_is_healthy_and_not_before,
@@ -41,17 +37,17 @@ fn states(bench: &Bench) -> Vec<RunState> {
 }
 
 fn e1_a_task_runs_when_it_is_healthy_and_not_before() {
-    for mode in [ISOLATED, BARE] {
+    for mode in [Settings::ISOLATED, Settings::BARE] {
         let mut bench = Bench::in_mode(mode);
         bench.launch_job("t", checked("[ -e healthy ]", "sleep 1000"), &[]);
         bench.pid("t", "p");
         while bench.view("t").health.is_none_or(|it| it.checks < 2) {}
-        assert_eq!(states(&bench), [RunState::Starting], "{mode}");
+        assert_eq!(states(&bench), [RunState::Starting], "{mode:?}");
         std::fs::write(bench.sandbox("t").join("healthy"), "").unwrap();
         bench.runs("t");
         assert_eq!(bench.reports.last().unwrap().message, "Task is healthy.");
         let view = bench.view("t");
-        assert!(view.health.unwrap().is_healthy, "{mode}");
+        assert!(view.health.unwrap().is_healthy, "{mode:?}");
         assert_eq!(view.processes.len(), 1);
         let record = std::fs::read_to_string(bench.data().join("tasks/t/record.jsonl")).unwrap();
         assert_eq!(record.lines().count(), 2, "{record}");

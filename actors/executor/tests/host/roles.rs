@@ -10,7 +10,7 @@ use nix::{
 use serde_json::json;
 
 use crate::{
-    agent::{ISOLATED, ROLES},
+    agent::Settings,
     bench::{Bench, outline},
     trials,
 };
@@ -21,6 +21,8 @@ trials![
     a_folder_that_the_user_cannot_pass_is_named,
     whose_user_is_not_known_any_more_goes_on_and_is_not_started_anew,
 ];
+
+const ROLES: Settings = Settings { roles: true, ..Settings::ISOLATED };
 
 /// Nobody else may become another.
 fn as_root() -> Bench {
@@ -76,7 +78,7 @@ fn a_folder_that_the_user_cannot_pass_is_named() {
 }
 
 fn whose_user_is_not_known_any_more_goes_on_and_is_not_started_anew() {
-    let mut bench = Bench::in_mode(ISOLATED);
+    let mut bench = Bench::in_mode(Settings::ISOLATED);
     let check = json!({ "shell": { "shell_command": "[ -e healthy ]" } });
     let job = json!({
         "role": "nobody-of-this-name",

@@ -1,5 +1,4 @@
-//! The agent of a [`Rig`](crate::rig::Rig): an executor and nothing else, with the settings that it
-//! is given.
+//! The agent that a test starts: an executor and nothing else, with the settings that it is given.
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -14,11 +13,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) const AGENT: &str = "agent";
 
 /// What tests want to be different.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) cgroups: bool,
     pub(crate) namespaces: bool,
     pub(crate) pids_max: u64,
+    /// Whether tasks are their roles' users', rather than the agent's own.
+    pub(crate) roles: bool,
     /// How many tasks that are over are kept to be looked at.
     pub(crate) kept: usize,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Whatever the machine allows.
     pub(crate) const ISOLATED: Self =
-        Self { cgroups: true, namespaces: true, pids_max: 4096, kept: 10_000 };
+        Self { cgroups: true, namespaces: true, pids_max: 4096, roles: false, kept: 10_000 };
     pub(crate) const BARE: Self = Self { cgroups: false, namespaces: false, ..Self::ISOLATED };
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let data = PathBuf::from(argument());
     let scheduler = argument().parse().expect("an address");
     let settings: Settings = serde_json::from_str(&argument()).expect("settings");
-    let Settings { cgroups, namespaces, pids_max, kept } = settings;
+    let Settings { cgroups, namespaces, pids_max, roles, kept } = settings;
     let config = Config {
         host: "h".into(),
         attributes: Attributes::new(),
@@ -45,9 +46,10 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         schedulers: vec![scheduler],
         identity: Identity::load(&data).expect("an identity").expect("an identity"),
         binary: std::env::current_exe().expect("this program is somewhere"),
-        run_as: RunAs::Oneself,
+        run_as: if roles { RunAs::Role } else { RunAs::Oneself },
         isolation: Isolation { cgroups, namespaces, pids_max },
         logger: LoggerSpec::default(),
+        // However full the disk of whoever tests is.
         retention: Retention { age_max: Duration::MAX, count_max: kept, free_min: 0.0 },
         data,
     };
