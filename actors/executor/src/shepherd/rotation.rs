@@ -16,10 +16,7 @@ use std::{
 use nix::fcntl::OFlag;
 use rustix::fs::{XattrFlags, fsetxattr};
 
-use crate::order::Rotate;
-
-/// Decimal text.
-const BASE: &str = "user.airglow.base";
+use crate::{order::Rotate, reading::LOG_BASE};
 
 pub(super) struct Rotating {
     path: PathBuf,
@@ -97,7 +94,7 @@ fn empty(path: &Path, base: u64) -> io::Result<File> {
     let file =
         options.append(true).create(true).mode(0o644).custom_flags(flags.bits()).open(path)?;
     if base > 0 {
-        fsetxattr(&file, BASE, base.to_string().as_bytes(), XattrFlags::empty()).ok();
+        fsetxattr(&file, LOG_BASE, base.to_string().as_bytes(), XattrFlags::empty()).ok();
     }
     Ok(file)
 }
