@@ -177,10 +177,7 @@ impl Tending {
                     None => return,
                 },
                 sound = Line::sound(self.line.as_mut()) => match sound {
-                    Sound::Bell(seen) => {
-                        seen.into_iter().for_each(|it| self.looks.heard(it));
-                        self.read().await;
-                    }
+                    Sound::Bell(seen) => self.attend_to(seen).await,
                     Sound::End => self.finish().await,
                 },
                 run = self.looks.forsaken() => self.order(&Order::KillRun { run }).await,

@@ -89,7 +89,7 @@ impl Tending {
         while self.line.is_some() {
             tokio::select! {
                 sound = Line::sound(self.line.as_mut()) => match sound {
-                    Sound::Bell(_) => self.read().await,
+                    Sound::Bell(seen) => self.attend_to(seen).await,
                     Sound::End => self.finish().await,
                 },
                 () = passed(Some(deadline)) => {
@@ -106,6 +106,12 @@ impl Tending {
             Ok(stream) => self.line = Some(Line::new(stream)),
             Err(error) => tracing::error!(task = %self.care.id, %error, "cannot listen"),
         }
+    }
+
+    /// To what was said, and to what may have been written down.
+    pub(super) async fn attend_to(&mut self, seen: Vec<Record>) {
+        seen.into_iter().for_each(|it| self.looks.heard(it));
+        self.read().await;
     }
 
     pub(super) async fn read(&mut self) {
