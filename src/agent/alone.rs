@@ -1,22 +1,13 @@
 //! One task without any cluster, on a thread of its own.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-        mpsc,
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::mpsc, time::Duration};
 
 use airglow_executor::{Alone, AloneConfig, Isolation, Progress, RunAs};
 use airglow_model::{spec::LoggerSpec, wire::Launch};
 use anyhow::{Context, Result};
 use tokio::sync::{mpsc as channel, watch};
 
-use super::{binary, count_interrupts, joined_thread, settings};
+use super::{binary, foreground::Foreground, settings};
 
 pub(crate) struct SoloOptions {
     pub(crate) data: PathBuf,
@@ -33,33 +24,21 @@ struct Kill {
 /// A task that runs in this process, or rather in the processes that this one started.
 pub(crate) struct Solo {
     progress: watch::Receiver<Progress>,
-    /// Closed when all is to be over.
+    /// Closed when all is to be over, and dropped before what it ends: whatever happens to whoever
+    /// started it, nothing is left running.
     kill: Option<channel::UnboundedSender<Kill>>,
-    interrupts: Arc<AtomicU32>,
-    thread: Option<JoinHandle<Result<()>>>,
+    foreground: Foreground,
 }
 
 impl Solo {
     /// Comes back when the task is on its way.
     pub(crate) fn start(options: SoloOptions) -> Result<Self> {
-        let (ready, started) = mpsc::channel();
         let (kill, killed) = channel::unbounded_channel();
-        let interrupts = Arc::new(AtomicU32::new(0));
-        let counted = interrupts.clone();
-        let thread = thread::Builder::new().name("airglow-run".into()).spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                count_interrupts(&counted)?;
-                live(options, ready, killed).await
-            })
-        })?;
-        match started.recv() {
-            Ok(progress) => {
-                Ok(Self { progress, kill: Some(kill), interrupts, thread: Some(thread) })
-            }
-            Err(mpsc::RecvError) => {
-                Err(joined_thread(thread).err().context("the task was not started")?)
-            }
-        }
+        let (foreground, progress) =
+            Foreground::start("airglow-run", "the task was not started", |ready| {
+                live(options, ready, killed)
+            })?;
+        Ok(Self { progress, kill: Some(kill), foreground })
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -68,12 +47,12 @@ impl Solo {
 
     /// How often the user asked for the end with Ctrl-C, or somebody else with SIGTERM.
     pub(crate) fn interrupts(&self) -> u32 {
-        self.interrupts.load(Ordering::Relaxed)
+        self.foreground.interrupts()
     }
 
     /// It cannot go on; [`Solo::stop`] says why.
     pub(crate) fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.foreground.has_ended()
     }
 
     /// Ends it as its configuration has it, or within that time.
@@ -87,14 +66,7 @@ impl Solo {
     /// Ends it by force if it is not over. Blocks until no process of it is left.
     pub(crate) fn stop(&mut self) -> Result<()> {
         drop(self.kill.take());
-        self.thread.take().map_or(Ok(()), joined_thread)
-    }
-}
-
-/// Whatever happens to whoever started it, nothing is left running.
-impl Drop for Solo {
-    fn drop(&mut self) {
-        self.stop().ok();
+        self.foreground.join()
     }
 }
 

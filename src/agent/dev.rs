@@ -3,12 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-        mpsc,
-    },
-    thread::{self, JoinHandle},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -21,9 +16,7 @@ use airglow_scheduler::Scheduler;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-use super::{
-    Deciding, Settings, broken, count_interrupts, joined_thread, settings, start_executor,
-};
+use super::{Deciding, Settings, broken, foreground::Foreground, settings, start_executor};
 
 /// How long tasks get to end by themselves before what is left of them is killed.
 const GRACE: Duration = Duration::from_secs(90);
@@ -43,37 +36,20 @@ pub(crate) struct DevOptions {
 pub(crate) struct Dev {
     uri: String,
     notes: Vec<String>,
+    /// Dropped before what it ends: whatever happens to whoever started it, nothing is left running.
     stop: Option<oneshot::Sender<()>>,
-    interrupts: Arc<AtomicU32>,
-    thread: Option<JoinHandle<Result<()>>>,
+    foreground: Foreground,
 }
 
 impl Dev {
     /// Comes back when requests can be made.
     pub(crate) fn start(options: DevOptions) -> Result<Self> {
-        let (ready, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let interrupts = Arc::new(AtomicU32::new(0));
-        let counted = interrupts.clone();
-        let thread = thread::Builder::new().name("airglow-dev".into()).spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                count_interrupts(&counted)?;
+        let (foreground, (api, notes)) =
+            Foreground::start("airglow-dev", "the cluster did not start", |ready| async move {
                 live(&options, ready, stopped).await
-            })
-        })?;
-        match started.recv() {
-            Ok((api, notes)) => Ok(Self {
-                uri: format!("http://{api}"),
-                notes,
-                stop: Some(stop),
-                interrupts,
-                thread: Some(thread),
-            }),
-            // It hung up without a word: what it came to is why.
-            Err(mpsc::RecvError) => {
-                Err(joined_thread(thread).err().context("the cluster did not start")?)
-            }
-        }
+            })?;
+        Ok(Self { uri: format!("http://{api}"), notes, stop: Some(stop), foreground })
     }
 
     /// Of the API and the pages.
@@ -89,28 +65,18 @@ impl Dev {
 
     /// How often the user asked for the end with Ctrl-C, or somebody else with SIGTERM.
     pub(crate) fn interrupts(&self) -> u32 {
-        self.interrupts.load(Ordering::Relaxed)
+        self.foreground.interrupts()
     }
 
     /// It cannot go on; [`Dev::stop`] says why.
     pub(crate) fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.foreground.has_ended()
     }
 
     /// Ends every task, and then the cluster. Blocks until no process of a task is left.
     pub(crate) fn stop(mut self) -> Result<()> {
         drop(self.stop.take());
-        self.thread.take().map_or(Ok(()), joined_thread)
-    }
-}
-
-/// Whatever happens to whoever started it, nothing is left running.
-impl Drop for Dev {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        self.foreground.join()
     }
 }
 

@@ -5,17 +5,13 @@
 
 mod alone;
 mod dev;
+mod foreground;
 mod settings;
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -217,24 +213,6 @@ fn limits(cluster: &str) -> Limits {
         tiers: ["preemptible", "preferred", "revocable"].map(str::to_owned).to_vec(),
         gpus_allowed: false,
     }
-}
-
-/// From now on, instead of ending.
-fn count_interrupts(count: &Arc<AtomicU32>) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let (mut signals, count) = (signal(kind)?, count.clone());
-        actix_rt::spawn(async move {
-            while signals.recv().await.is_some() {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
-    Ok(())
-}
-
-fn joined_thread(thread: JoinHandle<Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn told_to_end() -> Result<()> {
