@@ -20,7 +20,7 @@ use airglow_kit::{
     identity::{Identity, Role},
     link, now,
 };
-use airglow_model::{ids::HostId, resources::Attributes, spec::Limits};
+use airglow_model::{ids::HostId, policy::Policy, resources::Attributes, spec::Limits};
 use airglow_scheduler::{self as scheduler, Scheduler};
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -87,7 +87,8 @@ impl Deciding {
             data: settings.data.join("scheduler"),
             cluster: settings.cluster.clone(),
             mesh: settings.mesh,
-            limits: limits(&settings.cluster),
+            limits: Limits::usual(&settings.cluster),
+            policy: Policy::default(),
         })?;
         let pages = airglow_web::Config { names: vec![settings.host.0.clone()] };
         let server = airglow_web::serve(scheduler.clone(), listener, pages)?;
@@ -202,16 +203,6 @@ async fn bind(addr: SocketAddr) -> Result<TcpListener> {
                 });
             }
         }
-    }
-}
-
-/// What a cluster allows unless it is told otherwise.
-fn limits(cluster: &str) -> Limits {
-    Limits {
-        cluster: cluster.to_owned(),
-        tasks_per_job_max: 4000,
-        tiers: ["preemptible", "preferred", "revocable"].map(str::to_owned).to_vec(),
-        gpus_allowed: false,
     }
 }
 

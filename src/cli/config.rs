@@ -138,13 +138,15 @@ impl Written {
     }
 
     pub(crate) fn checked(&self) -> Result<Job, Failure> {
-        let tiers = ["preemptible", "preferred", "revocable"].map(str::to_owned);
-        let anywhere = Limits {
-            cluster: self.spec.cluster.clone(),
+        let mut anywhere = Limits {
             tasks_per_job_max: u32::MAX,
-            tiers: tiers.into_iter().chain(self.spec.tier.clone()).collect(),
             gpus_allowed: true,
+            ..Limits::usual(&self.spec.cluster)
         };
+        // Which tiers there are, and what they mean, the cluster knows.
+        if let Some(tier) = &self.spec.tier {
+            anywhere.tiers.tiers.entry(tier.clone()).or_default();
+        }
         let checked = self.spec.clone().check(&anywhere);
         checked.map_err(|wrong| invalid(&self.file.explain(&self.spec, wrong)))
     }

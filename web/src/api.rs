@@ -224,6 +224,10 @@ pub struct Tier {
     pub name: String,
     /// Whether jobs that name no tier get this one.
     pub default: bool,
+    /// Whether it gives way to tasks that are not.
+    pub preemptible: bool,
+    /// Whether its CPU is what hosts offer beyond what they have.
+    pub revocable: bool,
 }
 
 /// Something inside the scheduler that kept crashing and was left alone.

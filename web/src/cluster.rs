@@ -28,9 +28,14 @@ pub(crate) async fn leader_health(site: Data<Site>) -> impl Responder {
     (status = 200, body = Page<Tier>),
 ))]
 pub(crate) async fn tiers(site: Data<Site>) -> impl Responder {
-    let tiers = site.scheduler.limits().tiers.iter().enumerate();
-    let items = tiers.map(|(i, name)| Tier { name: name.clone(), default: i == 0 }).collect();
-    Json(Page::<Tier> { items, next: None })
+    let all = &site.scheduler.limits().tiers;
+    let tier = |(name, it): (&String, &airglow_model::tier::Tier)| Tier {
+        name: name.clone(),
+        default: *name == all.default,
+        preemptible: it.preemptible,
+        revocable: it.revocable,
+    };
+    Json(Page::<Tier> { items: all.tiers.iter().map(tier).collect(), next: None })
 }
 
 /// What kept crashing inside the scheduler and was left alone.

@@ -178,6 +178,8 @@ impl Gathered {
                     self.hosts.insert(host.clone());
                 }
             }
+            // Rare, and anybody may be showing it.
+            RecordKey::Quota(_) => self.reset = true,
         }
     }
 
@@ -195,7 +197,7 @@ impl Gathered {
                     self.hosts.insert(HostId(host.to_owned()));
                 }
             }
-            Record::Job(_) | Record::Config(_) | Record::Host(_) => {}
+            Record::Job(_) | Record::Config(_) | Record::Host(_) | Record::Quota(_) => {}
         }
     }
 

@@ -87,12 +87,7 @@ mod tests {
                 "resources": { "cpu": 1, "ram": 1 << 20, "disk": 1 << 20 },
             },
         });
-        let limits = Limits {
-            cluster: "c".into(),
-            tasks_per_job_max: 1,
-            tiers: vec!["preemptible".into()],
-            gpus_allowed: false,
-        };
+        let limits = Limits { tasks_per_job_max: 1, ..Limits::usual("c") };
         let job = JobSpec::read_and_check(&spec, &limits).unwrap();
         let task = job.key.task(0);
         Launch {

@@ -8,6 +8,7 @@ use crate::{
     ids::JobKey,
     resources::{Constraint, Resources},
     spec::{JobSpec, UpdateConfig},
+    tier::Tier,
 };
 
 /// A checked job: its configuration, how many of it, and how it is updated.
@@ -32,6 +33,9 @@ pub struct TaskConfig {
     /// Value constraints before limits.
     pub constraints: Vec<Constraint>,
     pub tier: String,
+    /// What that meant when the job was made.
+    #[serde(default)]
+    pub class: Tier,
     pub priority: i64,
     /// How many runs of an instance may fail; −1 for any number. Services ignore it.
     pub max_task_failures: i64,
@@ -51,7 +55,15 @@ impl TaskConfig {
     pub fn is_service(&self) -> bool {
         self.kind == Kind::Service
     }
+
+    /// It asks for hosts that are kept for those who do.
+    pub fn is_dedicated(&self) -> bool {
+        self.constraints.iter().any(|it| it.attribute == DEDICATED)
+    }
 }
+
+/// The attribute that keeps a host for those who ask for it.
+pub const DEDICATED: &str = "dedicated";
 
 /// Ports as they were given out: name to number.
 pub type Ports = BTreeMap<String, u16>;

@@ -16,6 +16,7 @@ use crate::{
     machine::{Machine, Rejected, Timestamp},
     record::{Change, Record, RecordKey},
     resources::Attributes,
+    spec::SlaPolicy,
     wire::{Capacity, Hello},
 };
 
@@ -30,6 +31,32 @@ pub struct Host {
     pub attributes: Attributes,
     pub capacity: Capacity,
     pub contact: Contact,
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What its operator wants of it, whether or not it is connected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    #[default]
+    None,
+    /// Maintenance is coming: others are preferred.
+    Scheduled { since: Timestamp },
+    /// Nothing new goes there, and what runs there moves away.
+    Draining { since: Timestamp, request: DrainRequest },
+    /// Nothing runs there any more, and nothing will.
+    Drained { since: Timestamp },
+}
+
+/// How a host is to be drained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DrainRequest {
+    /// For jobs that have no policy of their own.
+    pub policy: SlaPolicy,
+    /// After this, nobody's policy counts.
+    pub timeout_secs: u64,
+    pub by: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +101,7 @@ impl Host {
             attributes: Attributes::new(),
             capacity: Capacity::default(),
             contact: Contact::Unknown,
+            mode: Mode::None,
         }
     }
 }
@@ -85,6 +113,17 @@ impl Contact {
             Self::Up { .. } => "up",
             Self::Away { .. } => "away",
             Self::Unreachable { .. } => "unreachable",
+        }
+    }
+}
+
+impl Mode {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Scheduled { .. } => "SCHEDULED",
+            Self::Draining { .. } => "DRAINING",
+            Self::Drained { .. } => "DRAINED",
         }
     }
 }
@@ -112,6 +151,7 @@ impl Machine for Host {
                 attributes: hello.attributes.clone(),
                 capacity: hello.capacity.clone(),
                 contact: Contact::Up { since: now },
+                mode: self.mode.clone(),
             },
             (Contact::Up { .. }, Event::Disconnected) => {
                 Self { contact: Contact::Away { since: now }, ..self.clone() }

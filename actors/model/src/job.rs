@@ -211,12 +211,7 @@ mod tests {
         let process = json!({ "name": "p", "cmdline": "true" });
         let task = json!({ "name": "t", "processes": [process], "resources": resources });
         let job = json!({ "cluster": "c", "role": "www", "name": "web", "task": task });
-        let limits = Limits {
-            cluster: "c".into(),
-            tasks_per_job_max: 10,
-            tiers: vec!["preemptible".into()],
-            gpus_allowed: false,
-        };
+        let limits = Limits { tasks_per_job_max: 10, ..Limits::usual("c") };
         let spec: JobSpec = serde_json::from_value(job).unwrap();
         Arc::new(spec.check(&limits).unwrap().config)
     }

@@ -9,7 +9,8 @@
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
 //! [`health`], [`retention`]), the decisions between them ([`matching`], [`reconcile`]), and what is
-//! said and kept ([`wire`], [`record`], [`view`]).
+//! said and kept ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is
+//! [`policy`].
 
 mod hash;
 pub mod machine;
@@ -19,6 +20,7 @@ pub mod retention;
 pub mod ids;
 pub mod instances;
 pub mod resources;
+pub mod tier;
 
 pub mod conduct;
 pub mod config;
@@ -37,6 +39,8 @@ pub mod process;
 pub mod run;
 
 pub mod matching;
+pub mod policy;
+pub mod quota;
 pub mod reconcile;
 
 pub mod record;

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::TaskConfig,
     host::Host,
-    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey},
+    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, is_identifier},
     job::Job,
+    quota::Quota,
     task::{Run, Task},
 };
 
@@ -24,6 +25,8 @@ pub enum RecordKey {
     /// An ended attempt of an instance.
     History(TaskKey, TaskId),
     Host(HostId),
+    /// A role's.
+    Quota(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,7 @@ pub enum Record {
     Task(Task),
     History(Run),
     Host(Host),
+    Quota(Quota),
 }
 
 /// One record's new content, or its end.
@@ -61,6 +65,7 @@ impl fmt::Display for RecordKey {
                 write!(f, "history/{job}/{instance:010}/{id}")
             }
             Self::Host(host) => write!(f, "host/{host}"),
+            Self::Quota(role) => write!(f, "quota/{role}"),
         }
     }
 }
@@ -83,6 +88,7 @@ impl FromStr for RecordKey {
                 Self::History(task.parse()?, TaskId(id.to_owned()))
             }
             "host" => Self::Host(name.into()),
+            "quota" if is_identifier(name) => Self::Quota(name.to_owned()),
             _ => return Err(NotAKey),
         })
     }
@@ -102,10 +108,11 @@ mod tests {
             RecordKey::Task(task.clone()),
             RecordKey::History(task, TaskId("www-data-prod-hello-v2-7-ff-1".into())),
             RecordKey::Host("rack-1.example.org".into()),
+            RecordKey::Quota("www-data".into()),
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
-        for bad in ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a"] {
+        for bad in ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a/b", "song/a"] {
             assert_eq!(bad.parse::<RecordKey>(), Err(NotAKey), "{bad}");
         }
     }

@@ -23,6 +23,7 @@ use crate::{
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
+    quota::Quota,
     record::{Change, Committed, Record, RecordKey},
     resources::Resources,
     task::{Placement, Run, Status, Task},
@@ -35,6 +36,8 @@ pub struct View {
     pub seq: u64,
     pub jobs: BTreeMap<JobKey, JobView>,
     pub hosts: BTreeMap<HostId, HostView>,
+    /// By role; a role without one may have nothing that counts.
+    pub quotas: BTreeMap<String, Quota>,
     /// Whose the slots' current runs are, ended or not; older ones are in the store.
     pub slots: BTreeMap<TaskId, TaskKey>,
     /// Entities that kept crashing and were left alone: their key, and what they said last.
@@ -142,6 +145,12 @@ impl View {
             }
             (RecordKey::Host(id), None) => {
                 self.hosts.remove(id);
+            }
+            (RecordKey::Quota(role), Some(Record::Quota(quota))) => {
+                self.quotas.insert(role.clone(), quota.clone());
+            }
+            (RecordKey::Quota(role), None) => {
+                self.quotas.remove(role);
             }
             (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
         }

@@ -14,6 +14,7 @@ use airglow_model::{
     resources::{Attributes, Constraint, Demand, Resources},
     spec::PartitionPolicy,
     task::{Event, Placement, Policy, Run, Status, Task},
+    tier::Tier,
     wire::RunState,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -294,6 +295,7 @@ fn config(name: &str) -> TaskConfig {
         ports: BTreeSet::new(),
         constraints: Vec::new(),
         tier: "preemptible".into(),
+        class: Tier::default(),
         priority: 0,
         max_task_failures: 1,
         spec: serde_json::from_value(spec).unwrap(),

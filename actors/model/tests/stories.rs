@@ -382,7 +382,7 @@ impl Cluster {
             match record {
                 Record::Job(job) => _ = self.jobs.insert(job.key.clone(), job),
                 Record::Task(task) => _ = self.tasks.insert(task.key.clone(), task),
-                Record::Host(_) | Record::Config(_) | Record::History(_) => {}
+                Record::Host(_) | Record::Config(_) | Record::History(_) | Record::Quota(_) => {}
             }
         }
         for key in self.jobs.keys().cloned().collect::<Vec<_>>() {
@@ -461,7 +461,11 @@ impl Cluster {
         }
         let history = self.records.values().filter_map(|it| match it {
             Record::History(run) => Some(run),
-            Record::Job(_) | Record::Config(_) | Record::Task(_) | Record::Host(_) => None,
+            Record::Job(_)
+            | Record::Config(_)
+            | Record::Task(_)
+            | Record::Host(_)
+            | Record::Quota(_) => None,
         });
         for run in history.filter(|it| it.id.0.starts_with(&format!("www-devel-{name}-"))) {
             let events: Vec<_> = run.events.iter().map(|it| it.status.name()).collect();
@@ -497,12 +501,7 @@ fn config<'a>(name: &str, words: &[&str], option: impl Fn(&str) -> Option<&'a st
         },
     }))
     .unwrap();
-    let limits = Limits {
-        cluster: "c".into(),
-        tasks_per_job_max: 100,
-        tiers: vec!["preemptible".into()],
-        gpus_allowed: false,
-    };
+    let limits = Limits { tasks_per_job_max: 100, ..Limits::usual("c") };
     let config = spec.check(&limits).unwrap().config;
     // Only cores run short in these stories.
     TaskConfig { resources: Resources { ram_mb: 0, disk_mb: 0, ..config.resources }, ..config }

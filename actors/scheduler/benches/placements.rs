@@ -9,6 +9,7 @@ use std::{sync::LazyLock, time::Duration};
 use airglow_kit::identity::Role;
 use airglow_model::{
     config::Job,
+    policy::Policy,
     spec::{JobSpec, Limits},
 };
 use airglow_scheduler::{Config, Scheduler};
@@ -47,6 +48,7 @@ impl Cluster {
             cluster: "bench".into(),
             mesh: "127.0.0.1:0".parse().unwrap(),
             limits: limits(),
+            policy: Policy::default(),
         };
         let scheduler = Scheduler::start(config.clone()).unwrap();
         let _in_runtime = RUNTIME.enter();
@@ -89,12 +91,7 @@ fn hosts_len() -> usize {
 }
 
 fn limits() -> Limits {
-    Limits {
-        cluster: "bench".into(),
-        tasks_per_job_max: 1_000_000,
-        tiers: vec!["preferred".into()],
-        gpus_allowed: false,
-    }
+    Limits { tasks_per_job_max: 1_000_000, ..Limits::usual("bench") }
 }
 
 fn job(name: &str, instances: u32) -> Job {

@@ -17,6 +17,7 @@ use airglow_model::{
     config,
     ids::{HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
+    policy::Policy,
     spec::Limits,
     task::Run,
     wire::{Answer, Question},
@@ -43,6 +44,7 @@ pub struct Config {
     /// Where agents connect; port 0 takes any that is free.
     pub mesh: SocketAddr,
     pub limits: Limits,
+    pub policy: Policy,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +96,7 @@ struct Running {
 impl Scheduler {
     /// Comes back when agents can connect and requests be made.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { data, cluster, mesh, limits } = config;
+        let Config { data, cluster, mesh, limits, policy: _ } = config;
         fs::create_dir_all(&data)
             .map_err(|source| StartError::Data { path: data.clone(), source })?;
         let store = Store::open(&data.join(FILE))?;

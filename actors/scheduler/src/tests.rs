@@ -8,6 +8,7 @@ use airglow_model::{
     config, host,
     ids::{Attempt, ConfigId, HostId, JobKey},
     machine::{Machine, Timestamp},
+    policy::Policy,
     record::{Change, Committed, Record, RecordKey},
     resources::Attributes,
     spec::{JobSpec, Limits},
@@ -48,18 +49,14 @@ impl Handler<Crash> for Admission {
 }
 
 fn limits() -> Limits {
-    Limits {
-        cluster: "test".into(),
-        tasks_per_job_max: 4000,
-        tiers: vec!["preferred".into()],
-        gpus_allowed: false,
-    }
+    Limits { tasks_per_job_max: 4000, ..Limits::usual("test") }
 }
 
 fn start(data: &Path) -> Scheduler {
     let mesh = "127.0.0.1:0".parse().unwrap();
     let (data, cluster) = (data.to_owned(), "test".to_owned());
-    Scheduler::start(Config { data, cluster, mesh, limits: limits() }).unwrap()
+    Scheduler::start(Config { data, cluster, mesh, limits: limits(), policy: Policy::default() })
+        .unwrap()
 }
 
 fn job(instances: u32) -> config::Job {

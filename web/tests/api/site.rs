@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::ServerHandle;
-use airglow_model::{resources::Resources, spec::Limits};
+use airglow_model::{policy::Policy, resources::Resources, spec::Limits};
 use airglow_scheduler::Scheduler;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -36,12 +36,8 @@ impl Site {
             data: data.path().to_owned(),
             cluster: "test".into(),
             mesh: "127.0.0.1:0".parse().unwrap(),
-            limits: Limits {
-                cluster: "test".into(),
-                tasks_per_job_max: 20_000,
-                tiers: vec!["preemptible".into(), "preferred".into(), "revocable".into()],
-                gpus_allowed: false,
-            },
+            limits: Limits { tasks_per_job_max: 20_000, ..Limits::usual("test") },
+            policy: Policy::default(),
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

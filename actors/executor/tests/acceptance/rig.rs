@@ -357,6 +357,7 @@ fn order(id: &str, instance: u32, mut task: Value) -> Launch {
             ports: Default::default(),
             constraints: vec![],
             tier: "preferred".into(),
+            class: Default::default(),
             priority: 0,
             max_task_failures: 1,
             spec: serde_json::from_value(spec).unwrap(),

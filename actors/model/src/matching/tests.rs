@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::{config::Kind, resources::Constraint};
+use crate::{config::Kind, resources::Constraint, tier::Tier};
 
 /// `www/prod/NAME` with instances of one core and 512 MB each.
 fn config(name: &str) -> TaskConfig {
@@ -19,6 +19,7 @@ fn config(name: &str) -> TaskConfig {
         ports: BTreeSet::new(),
         constraints: Vec::new(),
         tier: "preemptible".into(),
+        class: Tier { preemptible: true, revocable: false },
         priority: 0,
         max_task_failures: 1,
         spec: serde_json::from_value(spec).unwrap(),

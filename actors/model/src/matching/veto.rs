@@ -8,6 +8,7 @@ use std::{
 
 use super::{Group, Offer, Round};
 use crate::{
+    config::DEDICATED,
     ids::HostId,
     resources::{Constraint, Demand},
     view::Pending,
@@ -101,8 +102,7 @@ impl<'a> Round<'a> {
     pub(super) fn vetoes(&self, group: &Group<'a>, host: usize) -> Vec<Veto<'a>> {
         let offer: &'a Offer<'a> = &self.offers[host];
         let constraints: &'a [Constraint] = &group.config.constraints;
-        let asks_for_dedicated = || constraints.iter().any(|it| it.attribute == DEDICATED);
-        if offer.attributes.contains_key(DEDICATED) && !asks_for_dedicated() {
+        if offer.attributes.contains_key(DEDICATED) && !group.config.is_dedicated() {
             return vec![Veto::Dedicated];
         }
         if !offer.up {
@@ -245,9 +245,6 @@ impl<'a> Round<'a> {
 fn listed(values: &BTreeSet<String>, between: &str) -> String {
     values.iter().map(String::as_str).collect::<Vec<_>>().join(between)
 }
-
-/// The attribute that keeps a host for those who ask for it.
-const DEDICATED: &str = "dedicated";
 
 struct Cores(u64);
 

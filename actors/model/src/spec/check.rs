@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::{JobSpec, UpdateConfig};
 use crate::{
-    config::{Job, Kind, TaskConfig},
+    config::{DEDICATED, Job, Kind, TaskConfig},
     ids::{JobKey, is_identifier},
     resources::{Constraint, Demand},
     schema,
+    tier::Tiers,
 };
 
 mod follow;
@@ -43,15 +44,24 @@ impl fmt::Display for Complaint {
 pub struct Limits {
     pub cluster: String,
     pub tasks_per_job_max: u32,
-    /// Tier names; the first is the default.
-    pub tiers: Vec<String>,
+    pub tiers: Tiers,
     pub gpus_allowed: bool,
+}
+
+impl Limits {
+    /// What a cluster allows unless it is told otherwise.
+    pub fn usual(cluster: impl Into<String>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            tasks_per_job_max: 4000,
+            tiers: Tiers::builtin(),
+            gpus_allowed: false,
+        }
+    }
 }
 
 /// The tier that is neither preempted nor fed on what others leave over.
 const PREFERRED: &str = "preferred";
-/// The attribute that keeps a host for those who ask for it.
-const DEDICATED: &str = "dedicated";
 /// A task's id is its sandbox's name: the names in it, an instance's number and what makes it
 /// unique have to fit into what a file system takes for one.
 const NAMES_LEN_MAX: usize = 200;
@@ -87,7 +97,8 @@ impl JobSpec {
         let constraints = found.constraints(&self);
         let tier = found.tier(&self, limits);
         let ports = found.ports(&self);
-        found.policies(&self, &tier, instances);
+        let class = limits.tiers.get(&tier).unwrap_or_default();
+        found.policies(&self, class, instances);
         if !found.0.is_empty() {
             return Err(found.in_order());
         }
@@ -103,6 +114,7 @@ impl JobSpec {
                 ports,
                 constraints,
                 tier,
+                class,
                 priority: self.priority,
                 max_task_failures: self.max_task_failures,
                 spec: Self { instances: 1, update_config: UpdateConfig::default(), ..self },
@@ -224,17 +236,18 @@ impl Complaints {
     }
 
     fn tier(&mut self, job: &JobSpec, limits: &Limits) -> String {
-        let known = |tier: &str| limits.tiers.iter().any(|it| it == tier);
+        let known = |tier: &str| limits.tiers.get(tier).is_some();
         match &job.tier {
             Some(tier) => {
                 if !known(tier) {
-                    let tiers = limits.tiers.join(", ");
+                    let tiers: Vec<_> = limits.tiers.tiers.keys().map(String::as_str).collect();
+                    let tiers = tiers.join(", ");
                     self.add("/tier", format!("Invalid tier '{tier}', expected one of {tiers}"));
                 }
                 tier.clone()
             }
             None if job.production && known(PREFERRED) => PREFERRED.to_owned(),
-            None => limits.tiers.first().cloned().unwrap_or_default(),
+            None => limits.tiers.default.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{config::Kind, ids::Attempt, job::Wanted, machine::Machine, task::State};
+use crate::{config::Kind, ids::Attempt, job::Wanted, machine::Machine, task::State, tier::Tier};
 
 fn key() -> JobKey {
     JobKey::new("www", "prod", "hello")
@@ -27,6 +27,7 @@ fn config(cpu_milli: u64) -> Arc<TaskConfig> {
         ports: BTreeSet::new(),
         constraints: vec![],
         tier: "preferred".into(),
+        class: Tier::default(),
         priority: 0,
         max_task_failures: 1,
         spec,

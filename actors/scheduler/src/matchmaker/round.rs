@@ -192,12 +192,7 @@ mod tests {
             },
         }))
         .unwrap();
-        let limits = Limits {
-            cluster: "test".into(),
-            tasks_per_job_max: 100,
-            tiers: vec!["preferred".into()],
-            gpus_allowed: false,
-        };
+        let limits = Limits { tasks_per_job_max: 100, ..Limits::usual("test") };
         spec.check(&limits).unwrap().config
     }
 

@@ -9,6 +9,7 @@ use airglow_model::{
     config::Job,
     ids::{Attempt, HostId, JobKey, TaskId},
     machine::Timestamp,
+    policy::Policy,
     spec::Limits,
     task::Status,
     view::JobView,
@@ -66,17 +67,13 @@ impl Cluster {
 }
 
 fn limits() -> Limits {
-    Limits {
-        cluster: "test".into(),
-        tasks_per_job_max: 4000,
-        tiers: vec!["preferred".into(), "preemptible".into()],
-        gpus_allowed: false,
-    }
+    Limits { tasks_per_job_max: 4000, ..Limits::usual("test") }
 }
 
 fn scheduler(data: &Path, mesh: SocketAddr) -> Scheduler {
     let (data, cluster) = (data.to_owned(), "test".to_owned());
-    Scheduler::start(Config { data, cluster, mesh, limits: limits() }).unwrap()
+    Scheduler::start(Config { data, cluster, mesh, limits: limits(), policy: Policy::default() })
+        .unwrap()
 }
 
 fn key() -> JobKey {

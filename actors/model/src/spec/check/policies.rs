@@ -1,7 +1,10 @@
 //! How instances are updated, watched, moved and boxed.
 
 use super::{Complaints, DEDICATED, PREFERRED};
-use crate::spec::{Container, HealthCheckConfig, JobSpec, SlaPolicy, UpdateStrategy};
+use crate::{
+    spec::{Container, HealthCheckConfig, JobSpec, SlaPolicy, UpdateStrategy},
+    tier::Tier,
+};
 
 /// A job with fewer instances cannot lose one without an outage, so an SLA means nothing for it.
 const INSTANCES_FOR_SLA_MIN: i64 = 20;
@@ -10,7 +13,7 @@ const SLA_DURATION_SECS_MAX: i64 = 2 * 60 * 60;
 const EXECUTOR: &str = "AuroraExecutor";
 
 impl Complaints {
-    pub(super) fn policies(&mut self, job: &JobSpec, tier: &str, instances: u32) {
+    pub(super) fn policies(&mut self, job: &JobSpec, tier: Tier, instances: u32) {
         self.update_config(job);
         if 0 < instances {
             self.failures(job);
@@ -134,10 +137,12 @@ impl Complaints {
         }
     }
 
-    fn sla(&mut self, policy: &SlaPolicy, instances: i64, tier: &str) {
+    fn sla(&mut self, policy: &SlaPolicy, instances: i64, tier: Tier) {
         let at = "/sla_policy";
-        if tier != PREFERRED {
-            let detail = format!("Only jobs of tier {PREFERRED} have an SLA; this one's is {tier}");
+        if !tier.is_production() {
+            let detail = format!(
+                "Only jobs that nothing preempts have an SLA: those of tier {PREFERRED}, say"
+            );
             self.add(at, detail);
         }
         let (field, duration_secs, leaves_none) = match policy {

@@ -4,12 +4,7 @@ use super::*;
 use crate::resources::Resources;
 
 fn limits() -> Limits {
-    Limits {
-        cluster: "devcluster".into(),
-        tasks_per_job_max: 4000,
-        tiers: ["preemptible", "preferred", "revocable"].map(str::to_owned).into(),
-        gpus_allowed: false,
-    }
+    Limits::usual("devcluster")
 }
 
 fn good() -> Value {

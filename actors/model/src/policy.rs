@@ -1,0 +1,5 @@
+//! What an operator can decide about a cluster's decisions. Every default is safe.
+
+/// All of it. A scheduler is told once, when it starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {}
