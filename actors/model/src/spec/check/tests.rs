@@ -345,7 +345,7 @@ fn an_sla_leaves_room_for_maintenance() {
     assert_eq!(
         text,
         "\
-/sla_policy: Only jobs of tier preferred have an SLA; this one's is preemptible
+/sla_policy: Only jobs that nothing preempts have an SLA: those of tier preferred, say
 /sla_policy/duration_secs: Must be between 0 and 7200, got 7201
 /sla_policy/percentage: Leaves no instance that may be down, so no host could ever be maintained
 /sla_policy/count: Leaves no instance that may be down, so no host could ever be maintained
