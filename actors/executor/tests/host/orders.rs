@@ -36,6 +36,7 @@ pub(crate) fn order_of(id: &str, mut job: Value) -> Launch {
             ports: Default::default(),
             constraints: vec![],
             tier: "preferred".into(),
+            class: Default::default(),
             priority: 0,
             max_task_failures: 1,
             spec: serde_json::from_value(job).unwrap(),
