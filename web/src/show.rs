@@ -27,7 +27,7 @@ pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobVie
         name: job.key.name.clone(),
         kind: config.map_or(airglow_model::config::Kind::Adhoc, |it| it.kind),
         tier: config.map(|it| it.tier.clone()).unwrap_or_default(),
-        production: config.is_some_and(|it| it.spec.production),
+        production: config.is_some_and(|it| it.class.is_production()),
         instances: job.all_wanted().len(),
         counts: counts.clone(),
         history: *history,

@@ -355,6 +355,7 @@ async fn one_data_folder_is_for_one_scheduler() {
         cluster: "test".into(),
         mesh: ANY.parse().unwrap(),
         limits: limits(),
+        policy: Policy::default(),
     };
     assert!(matches!(Scheduler::start(config.clone()), Err(StartError::Store(_))));
     cluster.scheduler.stop();
