@@ -8,7 +8,6 @@ use airglow_model::{
     config, host,
     ids::{Attempt, ConfigId, HostId, JobKey},
     machine::{Machine, Timestamp},
-    policy::Policy,
     record::{Change, Committed, Record, RecordKey},
     resources::Attributes,
     spec::{JobSpec, Limits},
@@ -55,8 +54,14 @@ fn limits() -> Limits {
 fn start(data: &Path) -> Scheduler {
     let mesh = "127.0.0.1:0".parse().unwrap();
     let (data, cluster) = (data.to_owned(), "test".to_owned());
-    Scheduler::start(Config { data, cluster, mesh, limits: limits(), policy: Policy::default() })
-        .unwrap()
+    Scheduler::start(Config {
+        data,
+        cluster,
+        mesh,
+        limits: limits(),
+        policy: airglow_model::policy::Policy::default(),
+    })
+    .unwrap()
 }
 
 fn job(instances: u32) -> config::Job {
