@@ -21,6 +21,8 @@ use crate::{
     record::{Change, Record, RecordKey},
 };
 
+mod news;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub key: JobKey,

@@ -8,7 +8,7 @@
 //! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
-//! [`health`], [`retention`]), the decisions between them ([`matching`], [`reconcile`]), and what is
+//! [`health`], [`retention`]), the decisions between them ([`matching`], [`reconcile`], [`reports`]), and what is
 //! said and kept ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is
 //! [`policy`].
 
@@ -42,6 +42,7 @@ pub mod matching;
 pub mod policy;
 pub mod quota;
 pub mod reconcile;
+pub mod reports;
 
 pub mod record;
 pub mod view;

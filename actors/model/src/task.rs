@@ -27,6 +27,8 @@ use crate::{
     wire,
 };
 
+mod order;
+mod overheard;
 mod penalty;
 mod step;
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! a host that is not connected is dropped: when it connects it says what it has, and every order
 //! that still matters is found again by comparing.
 
-mod acks;
 mod orders;
 mod session;
 mod switchboard;

@@ -3,10 +3,9 @@
 use actix::prelude::*;
 use airglow_kit::Supervisor;
 use airglow_model::{
-    host::Contact,
     ids::{ConfigId, TaskKey},
     machine::Machine,
-    task::{Effect, Event, State, Status, Task},
+    task::{Effect, Event, State, Task},
     view::View,
 };
 use airglow_store::ReadModel;
@@ -14,7 +13,6 @@ use airglow_store::ReadModel;
 use crate::{
     entity::{Entity, Role},
     hosts::{Switchboard, order},
-    job,
     matchmaker::{Look, Matchmaker, Seek, Withdraw},
 };
 
@@ -39,7 +37,7 @@ impl Role for Task {
     }
 
     fn overheard(&self, view: &View) -> Option<Event> {
-        asked_by_job(self, view).or_else(|| silenced(self, view))
+        self.overheard(view)
     }
 
     fn act(&self, before: Option<&Self>, links: &Links) {
@@ -63,28 +61,6 @@ impl Role for Task {
             links.matchmaker.do_send(Look);
         }
     }
-}
-
-/// What its job asks of it and it has not done.
-fn asked_by_job(task: &Task, view: &View) -> Option<Event> {
-    let job = view.jobs.get(&task.key.job)?;
-    let instance = task.key.instance;
-    if let Some(end) = job.job.unwanted.iter().find(|it| it.instances.contains(instance)) {
-        let ends = !task.is_active() || task.status() == Some(Status::Killing);
-        return (!ends).then(|| job::unwanted(end));
-    }
-    let demand = job.job.wanted.iter().find(|it| it.instances.contains(instance))?;
-    let config = job.configs.get(&demand.config)?;
-    (task.generation < demand.generation).then(|| job::wanted(demand, config))
-}
-
-/// That its host cannot be reached, if that is so and it does not know.
-fn silenced(task: &Task, view: &View) -> Option<Event> {
-    let host = &task.placement().filter(|_| task.is_active())?.host;
-    let contact = view.hosts.get(host)?.host.contact;
-    let is_silent = matches!(contact, Contact::Unreachable { .. });
-    let knows = task.status() == Some(Status::Partitioned);
-    (is_silent && !knows).then(|| Event::HostUnreachable { host: host.clone() })
 }
 
 /// With which configuration it waits for a place, if it does.

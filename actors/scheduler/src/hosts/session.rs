@@ -13,21 +13,18 @@ use airglow_model::{
     ids::{HostId, TaskId},
     machine::Timestamp,
     reconcile::{self, Correction},
+    reports::{Acks, Arrival, Concern},
     task::{Effect, Event, Task},
     view::Note,
     wire::{
-        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, RunState, Status, ToExecutor,
+        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, Status, ToExecutor,
         ToScheduler,
     },
 };
 use airglow_store::{ReadModel, Scribe};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Order, PlugIn, Switchboard, Unplugged,
-    acks::{Acks, Arrival},
-    order,
-};
+use super::{Order, PlugIn, Switchboard, Unplugged, order};
 use crate::{
     Unanswered,
     messages::{Happened, Receipt, Registered, Settled},
@@ -190,30 +187,6 @@ async fn greeting(peer: &Peer, hears: &mut Receiver<ToScheduler>) -> Result<Hell
     Ok(hello)
 }
 
-/// Whose business a report is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Concern {
-    Instance,
-    /// It has to be heard by somebody who does not listen now, so it stays unacknowledged, and the
-    /// host says it again on every connection until somebody does. The price: an acknowledgement
-    /// covers what came before it, so the host keeps its later reports as long; they have their
-    /// effect all the same.
-    LeftAlone,
-    /// Settled as it is: there is nobody to be told, or the host's next inventory says the same.
-    Nobody,
-}
-
-/// `is_here`: by the records, the task that it is about runs on the host that says it.
-fn concern(is_here: bool, left_alone: bool, state: RunState) -> Concern {
-    match (is_here, left_alone, state.is_terminal()) {
-        (true, false, _) => Concern::Instance,
-        // Of what has ended there will be no inventory: if the host forgot it now, a task that has
-        // done its work would count as lost, and run again.
-        (true, true, true) => Concern::LeftAlone,
-        (true, true, false) | (false, _, _) => Concern::Nobody,
-    }
-}
-
 impl Session {
     fn new(
         host: HostId,
@@ -332,7 +305,7 @@ impl Session {
             let left_alone = view.quarantined.contains_key(&status.task.to_string());
             let nobody = || stray(&Task::unborn(status.task.clone()));
             let is_here = slot.is_some_and(|it| self.has(it));
-            (concern(is_here, left_alone, status.state), slot.map_or_else(nobody, stray))
+            (Concern::of(is_here, left_alone, status.state), slot.map_or_else(nobody, stray))
         });
         if let Some(kill) = stray {
             self.perform(kill)?;
@@ -404,21 +377,5 @@ impl Session {
             self.heard_at = at;
             self.exchange.scribe.note(Note::Heard { host: self.host.clone(), at });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whose_business_a_report_is() {
-        let whose = |is_here, left_alone| {
-            [RunState::Running, RunState::Finished].map(|it| concern(is_here, left_alone, it))
-        };
-        assert_eq!(whose(true, false), [Concern::Instance, Concern::Instance]);
-        assert_eq!(whose(true, true), [Concern::Nobody, Concern::LeftAlone]);
-        assert_eq!(whose(false, false), [Concern::Nobody, Concern::Nobody]);
-        assert_eq!(whose(false, true), [Concern::Nobody, Concern::Nobody]);
     }
 }

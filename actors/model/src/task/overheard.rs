@@ -1,0 +1,34 @@
+//! What an instance that wakes up can read in others' records: what was said to it may have been
+//! lost with whoever it was before.
+
+use super::{Event, Status, Task};
+use crate::{host::Contact, view::View};
+
+impl Task {
+    /// What others' records say should happen to it, and it does not know.
+    pub fn overheard(&self, view: &View) -> Option<Event> {
+        asked_by_job(self, view).or_else(|| silenced(self, view))
+    }
+}
+
+/// What its job asks of it and it has not done.
+fn asked_by_job(task: &Task, view: &View) -> Option<Event> {
+    let job = view.jobs.get(&task.key.job)?;
+    let instance = task.key.instance;
+    if let Some(end) = job.job.unwanted.iter().find(|it| it.instances.contains(instance)) {
+        let ends = !task.is_active() || task.status() == Some(Status::Killing);
+        return (!ends).then(|| end.event());
+    }
+    let demand = job.job.wanted.iter().find(|it| it.instances.contains(instance))?;
+    let config = job.configs.get(&demand.config)?;
+    (task.generation < demand.generation).then(|| demand.event(config))
+}
+
+/// That its host cannot be reached, if that is so and it does not know.
+fn silenced(task: &Task, view: &View) -> Option<Event> {
+    let host = &task.placement().filter(|_| task.is_active())?.host;
+    let contact = view.hosts.get(host)?.host.contact;
+    let is_silent = matches!(contact, Contact::Unreachable { .. });
+    let knows = task.status() == Some(Status::Partitioned);
+    (is_silent && !knows).then(|| Event::HostUnreachable { host: host.clone() })
+}
