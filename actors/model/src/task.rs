@@ -330,6 +330,23 @@ impl Run {
         self.state.placement().is_some_and(|at| at.host == *host)
     }
 
+    /// By whomever, and however it ended then: that is nobody's failure.
+    fn was_asked_to_end(&self) -> bool {
+        self.events.iter().any(|it| match it.status {
+            Status::Killing | Status::Restarting | Status::Preempting | Status::Draining => true,
+            Status::Throttled
+            | Status::Pending
+            | Status::Assigned
+            | Status::Starting
+            | Status::Running
+            | Status::Partitioned
+            | Status::Finished
+            | Status::Failed
+            | Status::Killed
+            | Status::Lost => false,
+        })
+    }
+
     /// What was said when it came to be in its state.
     fn why(&self) -> &str {
         self.events.last().map_or("", |it| &it.message)

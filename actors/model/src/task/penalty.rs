@@ -28,15 +28,9 @@ pub(super) fn after(ended: &Run) -> Duration {
 
 /// It ended soon, and nobody but itself is to blame.
 fn flapped(ended: &Run) -> bool {
-    let asked_to_end = |status| {
-        matches!(
-            status,
-            Status::Killing | Status::Restarting | Status::Preempting | Status::Draining
-        )
-    };
     let [.., before, end] = ended.events.as_slice() else { return false };
     let given_up = (before.status, end.status) == (Status::Partitioned, Status::Lost);
-    if given_up || ended.events.iter().any(|it| asked_to_end(it.status)) {
+    if given_up || ended.was_asked_to_end() {
         return false;
     }
     // A short partition in between does not make a run that lasted for days look young.

@@ -274,7 +274,7 @@ impl Task {
     fn follow(mut self, now: Timestamp) -> Self {
         let ended = self.run.take().expect("only a run that ended is followed by another");
         let penalty = penalty::after(&ended);
-        let failed = matches!(ended.state, State::Failed { .. });
+        let failed = matches!(ended.state, State::Failed { .. }) && !ended.was_asked_to_end();
         self.run = Some(Run {
             ancestor: Some(ended.id.clone()),
             failures: ended.failures + u32::from(failed),

@@ -244,7 +244,7 @@ fn columns() -> Vec<(&'static str, Event)> {
 }
 
 #[test]
-fn a_service_that_finishes_runs_again_and_its_past_is_history_by_the_same_commit() {
+fn s1_a_service_that_finishes_runs_again_and_its_past_is_history_by_the_same_commit() {
     let mut tale = Tale::of(service());
     tale.place().say(RunState::Starting).say(RunState::Running).wait(HOUR).say(RunState::Finished);
     assert_eq!(
@@ -268,7 +268,7 @@ RUNNING --said to have finished--> FINISHED and PENDING [seek 2]
 }
 
 #[test]
-fn what_follows_each_end_of_each_kind() {
+fn s2_what_follows_each_end_of_each_kind() {
     let follows = |policy: Policy, end| {
         let mut tale = Tale::running(policy);
         tale.say(end).task.is_active()
@@ -281,7 +281,7 @@ fn what_follows_each_end_of_each_kind() {
 }
 
 #[test]
-fn with_n_task_failures_allowed_n_runs_fail() {
+fn s4_with_n_task_failures_allowed_n_runs_fail() {
     for limit in [1, 2, 10] {
         let mut tale = Tale::of(adhoc(limit));
         let mut failed = 0;
@@ -298,7 +298,15 @@ fn with_n_task_failures_allowed_n_runs_fail() {
 }
 
 #[test]
-fn who_is_killed_before_there_was_a_place_leaves_no_trace() {
+fn s5_without_a_limit_any_number_of_runs_may_fail() {
+    let mut tale = Tale::running(adhoc(-1));
+    tale.task.run.as_mut().unwrap().failures = 1000;
+    tale.say(RunState::Failed);
+    assert_eq!((tale.task.status(), tale.run().failures), (Some(Status::Pending), 1001));
+}
+
+#[test]
+fn s7_who_is_killed_before_there_was_a_place_leaves_no_trace() {
     let mut tale = Tale::of(service());
     tale.kill();
     tale.happens(&Event::Placed { attempt: Attempt(1), at: place("a1") });
@@ -340,7 +348,7 @@ ASSIGNED --kill asked--> KILLING [kill 2 on a1: \"by ada\"]
 }
 
 #[test]
-fn a_kill_without_an_answer_is_repeated_and_given_up_after_five_minutes() {
+fn s13_a_kill_without_an_answer_is_repeated_and_given_up_after_five_minutes() {
     let mut tale = Tale::running(service());
     tale.kill();
     while tale.task.is_active() {
@@ -366,7 +374,7 @@ RUNNING --kill asked--> KILLING [kill 1 on a1: \"by ada\"]
 }
 
 #[test]
-fn who_was_killed_stays_so_whatever_its_host_says_later() {
+fn s8_who_was_killed_stays_so_whatever_its_host_says_later() {
     let mut tale = Tale::running(service());
     tale.kill().say(RunState::Running).say(RunState::Killed);
     tale.say(RunState::Running).kill().happens(&Event::TimedOut);
@@ -384,15 +392,24 @@ KILLED --timed out--> rejected
 }
 
 #[test]
-fn a_restart_runs_even_what_had_its_one_go_and_counts_no_failure() {
+fn s11_a_restart_runs_even_what_had_its_one_go_and_counts_no_failure() {
     let mut tale = Tale::running(adhoc(1));
-    tale.happens(&Event::RestartAsked { message: "by ada".into() });
-    tale.say(RunState::Failed);
+    for end in [RunState::Failed, RunState::Finished] {
+        tale.happens(&Event::RestartAsked { message: "by ada".into() }).say(end);
+        assert_eq!(tale.run().failures, 0);
+        tale.place().say(RunState::Running).wait(HOUR);
+    }
     assert_eq!(
         tale.text,
         "\
 RUNNING --restart asked--> RESTARTING [kill 1 on a1: \"by ada\"]
 RESTARTING --said to have failed--> FAILED and PENDING [seek 2]
+PENDING --placed--> ASSIGNED [launch 2 on a1]
+ASSIGNED --said to be running--> RUNNING
+RUNNING --restart asked--> RESTARTING [kill 2 on a1: \"by ada\"]
+RESTARTING --said to have finished--> FINISHED and PENDING [seek 3]
+PENDING --placed--> ASSIGNED [launch 3 on a1]
+ASSIGNED --said to be running--> RUNNING
 "
     );
 }
@@ -412,7 +429,7 @@ PENDING --placed--> ASSIGNED [launch 1 on a1]
 }
 
 #[test]
-fn the_wait_of_what_keeps_failing_grows_up_to_five_minutes() {
+fn s19_the_wait_of_what_keeps_failing_grows_up_to_five_minutes() {
     let mut tale = Tale::of(service());
     let mut waits = Vec::new();
     for _ in 0..8 {
@@ -429,7 +446,7 @@ fn the_wait_of_what_keeps_failing_grows_up_to_five_minutes() {
 }
 
 #[test]
-fn nobody_waits_who_ran_for_long_or_was_asked_to_end() {
+fn s20_nobody_waits_who_ran_for_long_or_was_asked_to_end() {
     let penalty = |tell: &dyn Fn(&mut Tale)| {
         let mut tale = Tale::of(service());
         tale.place().say(RunState::Running);
@@ -465,7 +482,7 @@ fn nobody_waits_who_ran_for_long_or_was_asked_to_end() {
 }
 
 #[test]
-fn a_silent_host_is_waited_for_as_long_as_the_policy_says() {
+fn s14_s16_a_silent_host_is_waited_for_as_long_as_the_policy_says() {
     let partition = |reschedule, delay_secs| {
         let policy = PartitionPolicy { reschedule, delay_secs };
         let mut tale = Tale::running(Policy { partition: Some(policy), ..service() });
@@ -505,7 +522,7 @@ fn a_host_that_comes_and_goes_leaves_one_trace_for_each_state_it_came_back_to() 
 }
 
 #[test]
-fn what_is_asked_of_a_silent_host_counts_as_lost_at_once() {
+fn s17_what_is_asked_of_a_silent_host_counts_as_lost_at_once() {
     let mut killed = Tale::running(service());
     killed.lose_sight().kill();
     let mut restarted = Tale::running(service());
@@ -544,7 +561,7 @@ fn news_of_another_attempt_or_another_host_is_not_about_this_run() {
 }
 
 #[test]
-fn an_attempt_that_should_not_be_is_asked_to_end() {
+fn s10_an_attempt_that_should_not_be_is_asked_to_end() {
     let mut tale = Tale::running(service());
     let old = tale.run().id.clone();
     let stray = |tale: &Tale, state| {

@@ -113,7 +113,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
-fn names_and_numbers_at_their_edges() {
+fn s70_names_and_numbers_at_their_edges() {
     let fine = |changes: &[(&str, Value)]| complaints(changes).is_empty();
     for environment in ["prod", "devel", "test", "staging", "staging12"] {
         assert!(fine(&[("/environment", json!(environment))]), "{environment}");
@@ -258,7 +258,7 @@ fn references_are_known_by_the_launch_and_used_where_they_are_filled_in() {
 }
 
 #[test]
-fn a_dedicated_job_asks_for_hosts_of_its_own_role() {
+fn s23_a_dedicated_job_asks_for_hosts_of_its_own_role() {
     let dedicated = |value: &str| complaints(&[("/constraints", json!({ "dedicated": value }))]);
     assert_eq!(dedicated("www/web") + &dedicated("*/web"), "");
     for bad in ["ads/web", "www", "!www/web", "www/a,www/b", "limit:1"] {
