@@ -330,8 +330,8 @@ fn sentence(problem: &Problem) -> String {
     text
 }
 
-fn job_path(JobKey { role, environment, name }: &JobKey) -> String {
-    format!("/jobs/{}/{}/{}", segment(role), segment(environment), segment(name))
+fn job_path(job: &JobKey) -> String {
+    format!("/jobs/{}/{}/{}", segment(&job.role), segment(&job.environment), segment(&job.name))
 }
 
 /// One component of a path, whatever is in it.

@@ -90,7 +90,7 @@ impl Deciding {
             limits: Limits::usual(&settings.cluster),
             policy: Policy::default(),
         })?;
-        let pages = airglow_web::Config { names: vec![settings.host.0.clone()] };
+        let pages = airglow_web::Config { names: vec![settings.host.to_string()] };
         let server = airglow_web::serve(scheduler.clone(), listener, pages)?;
         let handle = server.handle();
         actix_rt::spawn(server);
@@ -175,7 +175,7 @@ pub(crate) fn tasks_run_as(run_as: executor::RunAs) -> String {
 /// The host's name is an attribute too: constraints such as `host: limit:1` rest on it.
 fn with_own_name(settings: &Settings) -> Attributes {
     let mut attributes = settings.attributes.clone();
-    attributes.insert("host".to_owned(), [settings.host.0.clone()].into());
+    attributes.insert("host".to_owned(), [settings.host.to_string()].into());
     attributes
 }
 

@@ -129,7 +129,7 @@ impl Settings {
             scheduler: options.scheduler,
             data: options.data.or(file.data).unwrap_or_else(|| DATA.into()),
             cluster: options.cluster.or(file.cluster).unwrap_or_else(|| CLUSTER.to_owned()),
-            host: file.host.map_or_else(host_name, |name| Ok(HostId(name)))?,
+            host: file.host.map_or_else(host_name, |name| Ok(HostId(name.into())))?,
             api: file.api.unwrap_or_else(|| loopback(API_PORT)),
             mesh: file.mesh.unwrap_or_else(|| loopback(MESH_PORT)),
             join: join.as_deref().map(resolve).transpose()?,
@@ -189,7 +189,7 @@ fn resolve(addr: &str) -> Result<SocketAddr> {
 
 pub(crate) fn host_name() -> Result<HostId> {
     let name = nix::unistd::gethostname().context("this machine has no host name")?;
-    Ok(HostId(name.to_string_lossy().into_owned()))
+    Ok(HostId(name.to_string_lossy().into()))
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
             ..AgentOptions::default()
         };
         let it = gather(toml, flags).unwrap();
-        assert_eq!((it.cluster.as_str(), it.host.0.as_str()), ("east", "a1"));
+        assert_eq!((it.cluster.as_str(), &*it.host.0), ("east", "a1"));
         assert_eq!(it.api.to_string(), "127.0.0.1:8081");
         assert!(it.attributes["rack"].contains("r2") && it.attributes["zone"].contains("b"));
         let capacity = it.capacity.unwrap();

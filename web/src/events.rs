@@ -13,7 +13,7 @@ use actix_web::{
 };
 use actix_web_lab::sse::{self, Sse};
 use airglow_model::{
-    ids::{HostId, JobKey, TaskId, TaskKey},
+    ids::{HostId, JobKey, JobName, TaskId, TaskKey},
     record::{Record, RecordKey},
     view::Note,
 };
@@ -92,9 +92,10 @@ fn resume(feed: &Feed, last_event_id: &str) -> Option<(u64, Vec<Arc<News>>, List
 
 /// A task's news is its instance's.
 fn resolve(site: &Site, mut filter: Filter) -> Filter {
-    let task = filter.task.take().map(TaskId);
+    let task = filter.task.take().map(|it| TaskId(it.into()));
     let key = task.and_then(|id| site.scheduler.view().read(|view| view.slots.get(&id).cloned()));
-    if let Some(TaskKey { job: JobKey { role, environment, name }, instance }) = key {
+    if let Some(TaskKey { job, instance }) = key {
+        let JobName { role, environment, name } = (*job).clone();
         (filter.role, filter.environment, filter.name) =
             (Some(role), Some(environment), Some(name));
         filter.instance = Some(instance);
@@ -117,7 +118,7 @@ impl Filter {
 
     /// With only a host asked for, tasks are news of the host: its own record says nothing of them.
     fn takes_host(&self, host: &HostId) -> bool {
-        self.role.is_none() && self.host.as_ref().is_none_or(|it| *it == host.0)
+        self.role.is_none() && self.host.as_ref().is_none_or(|it| **it == *host.0)
     }
 }
 
@@ -187,14 +188,14 @@ impl Gathered {
     fn hear_of_placement(&mut self, host: &str, record: &Record) {
         match record {
             Record::Task(task) => {
-                if task.placement().is_some_and(|it| it.host.0 == host) {
-                    self.hosts.insert(HostId(host.to_owned()));
+                if task.placement().is_some_and(|it| *it.host.0 == *host) {
+                    self.hosts.insert(HostId(host.into()));
                     self.tasks.insert(task.key.clone());
                 }
             }
             Record::History(run) => {
-                if run.state.placement().is_some_and(|it| it.host.0 == host) {
-                    self.hosts.insert(HostId(host.to_owned()));
+                if run.state.placement().is_some_and(|it| *it.host.0 == *host) {
+                    self.hosts.insert(HostId(host.into()));
                 }
             }
             Record::Job(_) | Record::Config(_) | Record::Host(_) | Record::Quota(_) => {}
@@ -214,7 +215,7 @@ impl Gathered {
             seq,
             jobs: jobs.iter().map(ToString::to_string).collect(),
             tasks: tasks.iter().filter(|_| named).map(ToString::to_string).collect(),
-            hosts: hosts.into_iter().map(|HostId(host)| host).collect(),
+            hosts: hosts.into_iter().map(|HostId(host)| host.to_string()).collect(),
         };
         let data = serde_json::to_string(&changed).expect("lists of text are JSON");
         let name = if reset { "reset" } else { "changed" };

@@ -59,7 +59,7 @@ pub(crate) async fn get(
     range: Query<Range>,
 ) -> Result<HttpResponse, Problem> {
     let (id, path) = path.into_inner();
-    let place = place(&site, TaskId(id), path).await?;
+    let place = place(&site, TaskId(id.into()), path).await?;
     match place.look(&site, range.offset, range.length()).await? {
         Content::Folder(entries) => {
             let entries = entries.into_iter().map(FileEntry::from).collect();

@@ -34,7 +34,7 @@ pub(crate) async fn list(site: Data<Site>) -> impl Responder {
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<HostDetail>, Problem> {
-    let host = HostId(host.into_inner());
+    let host = HostId(host.into_inner().into());
     let detail = site
         .scheduler
         .view()
@@ -51,7 +51,7 @@ pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<Hos
     (status = 502, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn metrics(site: Data<Site>, host: Path<String>) -> Result<HttpResponse, Problem> {
-    let host = HostId(host.into_inner());
+    let host = HostId(host.into_inner().into());
     if !site.scheduler.view().read(|view| view.hosts.contains_key(&host)) {
         return Err(no_such_host(&host));
     }

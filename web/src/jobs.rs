@@ -293,7 +293,7 @@ fn read_selection(
 
 pub(crate) fn key(path: Path<(String, String, String)>) -> JobKey {
     let (role, environment, name) = path.into_inner();
-    JobKey { role, environment, name }
+    JobKey::new(role, environment, name)
 }
 
 pub(crate) fn no_such_job(key: &JobKey) -> Problem {

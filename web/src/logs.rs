@@ -58,7 +58,7 @@ pub(crate) async fn get(
     range: Query<Range>,
 ) -> Result<HttpResponse, Problem> {
     let (id, process, run, stream) = path.into_inner();
-    let log = open(&site, TaskId(id), process, &run, &stream).await?;
+    let log = open(&site, TaskId(id.into()), process, &run, &stream).await?;
     // The first piece is fetched before the answer begins, so that what is wrong can still be said.
     let first = log.piece(&site, range.offset, range.length()).await?;
     if wants_json(&request) {

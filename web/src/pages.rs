@@ -18,7 +18,10 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header::ContentType},
 };
-use airglow_model::{ids::JobKey, machine::Timestamp};
+use airglow_model::{
+    ids::{JobKey, JobName},
+    machine::Timestamp,
+};
 use askama::Template;
 
 use crate::{
@@ -80,7 +83,8 @@ impl Shell {
 }
 
 /// The events of one job.
-pub(crate) fn events_of(JobKey { role, environment, name }: &JobKey) -> String {
+pub(crate) fn events_of(job: &JobKey) -> String {
+    let JobName { role, environment, name } = &**job;
     format!("role={role}&environment={environment}&name={name}")
 }
 

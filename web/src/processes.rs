@@ -28,7 +28,7 @@ pub(crate) async fn get(
     path: Path<(String, String)>,
 ) -> Result<Json<ProcessDetail>, Problem> {
     let (id, name) = path.into_inner();
-    let found = tasks::find(&site, &TaskId(id)).await?;
+    let found = tasks::find(&site, &TaskId(id.into())).await?;
     let (detail, _) = detail(&site, &found, &name).await?;
     Ok(Json(detail))
 }

@@ -83,13 +83,13 @@ pub(crate) fn task_of(key: &TaskKey, run: &Run) -> Option<TaskSummary> {
         environment: key.job.environment.clone(),
         name: key.job.name.clone(),
         instance: key.instance,
-        task_id: run.id.0.clone(),
+        task_id: run.id.to_string(),
         status: run.state.status(),
         active: run.state.status().is_active(),
         since: newest.at,
         created_at: run.events.first()?.at,
         message: newest.message.clone(),
-        host: placement.map(|it| it.host.0.clone()),
+        host: placement.map(|it| it.host.to_string()),
         ports: placement.map(|it| it.ports.clone()).unwrap_or_default(),
         failures: run.failures,
         attempt: run.attempt.0,
@@ -122,12 +122,12 @@ pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
         environment: key.environment.clone(),
         name: key.name.clone(),
         instance,
-        task_id: it.tasks.get(&instance)?.run.as_ref()?.id.0.clone(),
+        task_id: it.tasks.get(&instance)?.run.as_ref()?.id.to_string(),
         since: *since,
         hosts: *hosts,
         vetoes: vetoes.iter().map(count).collect(),
         nearest: nearest.as_ref().map(|(HostId(host), misses)| NearestHost {
-            host: host.clone(),
+            host: host.to_string(),
             misses: misses.clone(),
         }),
     })
@@ -135,7 +135,7 @@ pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
 
 pub(crate) fn host_summary(HostView { host, used, tasks, heard_at, .. }: &HostView) -> HostSummary {
     HostSummary {
-        host: host.id.0.clone(),
+        host: host.id.to_string(),
         state: host.contact.name().to_owned(),
         since: since(host.contact),
         joined_at: host.joined_at,
@@ -171,7 +171,7 @@ pub(crate) fn offer(it: &HostView) -> Option<Offer> {
     let capacity = &it.host.capacity;
     let ports: usize = capacity.ports.iter().map(|&(first, last)| (first..=last).count()).sum();
     Some(Offer {
-        host: it.host.id.0.clone(),
+        host: it.host.id.to_string(),
         free: capacity.resources.saturating_sub(it.used).into(),
         ports_free: ports.saturating_sub(it.ports_used.len()),
         attributes: attributes(&it.host.attributes),

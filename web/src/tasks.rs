@@ -150,7 +150,7 @@ fn current(view: &View, id: &TaskId) -> Option<Found> {
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn get(site: Data<Site>, id: Path<String>) -> Result<Json<TaskDetail>, Problem> {
-    let found = find(&site, &TaskId(id.into_inner())).await?;
+    let found = find(&site, &TaskId(id.into_inner().into())).await?;
     detail(&site, found).await.map(Json)
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn detail(site: &Site, found: Found) -> Result<TaskDetail, Prob
         processes_unknown: on_host.unheard.clone().filter(|_| processes.is_empty()),
         on_host,
         events: run.events.iter().map(TaskEvent::from).collect(),
-        ancestor: run.ancestor.map(|TaskId(id)| id),
+        ancestor: run.ancestor.map(|id| id.to_string()),
         penalty_ms: run.penalty_ms,
         pending,
         processes,

@@ -135,7 +135,7 @@ impl Cgroups {
 
     /// Of a task that has none, or none any more, it is a group without members.
     pub(crate) fn of(&self, TaskId(id): &TaskId) -> Group {
-        let part = |it: &Hierarchy| Part { folder: it.root.join(id), ..it.part() };
+        let part = |it: &Hierarchy| Part { folder: it.root.join(&**id), ..it.part() };
         let parts =
             if is_name(id) { self.0.hierarchies.iter().map(part).collect() } else { vec![] };
         Group::new(parts)
@@ -169,7 +169,10 @@ impl Cgroups {
         let folders = self.0.hierarchies.iter().filter_map(|it| fs::read_dir(&it.root).ok());
         let entries = folders.flatten().filter_map(Result::ok);
         let groups = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
-        groups.filter_map(|it| it.file_name().into_string().ok()).map(TaskId).collect()
+        groups
+            .filter_map(|it| it.file_name().into_string().ok())
+            .map(|it| TaskId(it.into()))
+            .collect()
     }
 }
 

@@ -82,7 +82,7 @@ impl Tasks {
     pub(crate) fn task(&self, TaskId(id): &TaskId) -> Option<TaskFolder> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let is_name = !id.is_empty() && !id.starts_with('.') && id.chars().all(plain);
-        is_name.then(|| TaskFolder(self.path.join(id)))
+        is_name.then(|| TaskFolder(self.path.join(&**id)))
     }
 
     /// From when this returns the task is here, whatever happens to us.
@@ -135,7 +135,7 @@ impl TaskFolder {
 
     /// Whose it is, unless it is ours.
     pub(crate) fn id(&self) -> Option<TaskId> {
-        Some(TaskId(self.0.file_name()?.to_str()?.to_owned()))
+        Some(TaskId(self.0.file_name()?.to_str()?.into()))
     }
 
     pub(crate) fn launch(&self) -> io::Result<Option<Launch>> {

@@ -15,7 +15,7 @@ pub(crate) type Names = BTreeMap<String, String>;
 pub(crate) fn names(launch: &Launch, ports: &Ports, host: &str, user: &str) -> Names {
     let port = |(name, port): (&String, &u16)| (format!("thermos.ports[{name}]"), port.to_string());
     let mut names: Names = ports.iter().map(port).collect();
-    names.insert("thermos.task_id".into(), launch.task_id.0.clone());
+    names.insert("thermos.task_id".into(), launch.task_id.to_string());
     names.insert("thermos.user".into(), user.into());
     names.insert("mesos.instance".into(), launch.task.instance.to_string());
     names.insert("mesos.hostname".into(), host.into());

@@ -1,14 +1,28 @@
 //! Names of things. Their order is meaningful, so that they can be keys.
 
-use std::{fmt, str::FromStr};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{hash::fnv1a, machine::Timestamp};
 
 /// A job within its cluster. One scheduler is one cluster, so the cluster's name is not part of it.
+///
+/// Every instance, effect and message names its job, so the name is shared: a clone costs a count.
+#[derive(Clone, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobKey(Arc<JobName>);
+
+/// What a job's key is made of.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
-pub struct JobKey {
+pub struct JobName {
     pub role: String,
     pub environment: String,
     pub name: String,
@@ -25,12 +39,12 @@ pub struct TaskKey {
 /// of at most 223 characters. Only the end of it is to be relied on.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TaskId(pub String);
+pub struct TaskId(pub Arc<str>);
 
 /// A host, by the name its agent goes by.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct HostId(pub String);
+pub struct HostId(pub Arc<str>);
 
 /// Which of a job's configurations: they are numbered from 1 in the order in which they came.
 #[derive(
@@ -52,11 +66,51 @@ impl JobKey {
         environment: impl Into<String>,
         name: impl Into<String>,
     ) -> Self {
-        Self { role: role.into(), environment: environment.into(), name: name.into() }
+        let (role, environment, name) = (role.into(), environment.into(), name.into());
+        Self(Arc::new(JobName { role, environment, name }))
     }
 
     pub fn task(&self, instance: u32) -> TaskKey {
         TaskKey { job: self.clone(), instance }
+    }
+}
+
+impl Deref for JobKey {
+    type Target = JobName;
+
+    fn deref(&self) -> &JobName {
+        &self.0
+    }
+}
+
+impl PartialEq for JobKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Hash for JobKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Ord for JobKey {
+    /// Most comparisons are between keys of one job that share its name.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for JobKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobKey({self})")
     }
 }
 
@@ -86,7 +140,7 @@ impl fmt::Display for HostId {
 
 impl From<&str> for HostId {
     fn from(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(name.into())
     }
 }
 
@@ -119,13 +173,13 @@ impl TaskKey {
     /// forgotten in between, because `born` differs then. No two jobs do, because a hash of the
     /// job's name is part of it: `a.b` and `a-b` look the same in a path.
     pub fn task_id(&self, born: Timestamp, attempt: Attempt) -> TaskId {
-        let JobKey { role, environment, name } = &self.job;
+        let JobName { role, environment, name } = &*self.job;
         let safe =
             |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         let job = format!("{role}-{environment}-{name}");
         let job: String = job.chars().map(safe).take(JOB_IN_ID_MAX).collect();
         let hash = fnv1a(self.job.to_string().into_bytes()) >> 32;
-        TaskId(format!("{job}-{}-{hash:08x}{:x}-{}", self.instance, born.0, attempt.0))
+        TaskId(format!("{job}-{}-{hash:08x}{:x}-{}", self.instance, born.0, attempt.0).into())
     }
 }
 
@@ -159,7 +213,7 @@ mod tests {
     fn a_task_id_is_a_path_component() {
         let id =
             JobKey::new("www.data", "prod", "hello").task(3).task_id(Timestamp(255), Attempt(7));
-        assert_eq!(id.0, "www-data-prod-hello-3-c54a4777ff-7");
+        assert_eq!(&*id.0, "www-data-prod-hello-3-c54a4777ff-7");
         let long = "x".repeat(255);
         let longest = JobKey::new(&long, &long, &long).task(u32::MAX);
         assert_eq!(longest.task_id(Timestamp(u64::MAX), Attempt(u32::MAX)).0.len(), 223);

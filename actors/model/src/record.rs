@@ -85,7 +85,7 @@ impl FromStr for RecordKey {
             "task" => Self::Task(name.parse()?),
             "history" => {
                 let (task, id) = name.rsplit_once('/').ok_or(NotAKey)?;
-                Self::History(task.parse()?, TaskId(id.to_owned()))
+                Self::History(task.parse()?, TaskId(id.into()))
             }
             "host" => Self::Host(name.into()),
             "quota" if is_identifier(name) => Self::Quota(name.to_owned()),

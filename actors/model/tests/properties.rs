@@ -212,7 +212,7 @@ proptest! {
 
 /// `hosts`: cores, rack, ports, up. `jobs`: cores, ports, limit for each rack, instances.
 fn check_plan(seed: u64, hosts: &[(u64, u32, u16, bool)], jobs: &[(u64, usize, Option<u32>, u32)]) {
-    let ids: Vec<HostId> = (0..hosts.len()).map(|it| HostId(format!("h{it}"))).collect();
+    let ids: Vec<HostId> = (0..hosts.len()).map(|it| HostId(format!("h{it}").into())).collect();
     let racks: Vec<Attributes> = hosts
         .iter()
         .map(|&(_, rack, ..)| [("rack".to_owned(), [format!("r{rack}")].into())].into())

@@ -312,7 +312,7 @@ mod tests {
         let desk = Desktop::new();
         let task = JobKey::new("www", "prod", "hello").task(0);
         let mut nonsense = host("h");
-        nonsense[0].key = RecordKey::History(task, TaskId("x".to_owned()));
+        nonsense[0].key = RecordKey::History(task, TaskId("x".into()));
         assert_eq!(desk.scribe.commit(nonsense).await, Err(Gone));
         assert!(matches!(desk.failed.await, Ok(StoreError::Panicked)));
     }

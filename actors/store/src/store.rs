@@ -122,12 +122,12 @@ impl Store {
     /// An ended run, and whose it was.
     pub fn run(&self, id: &TaskId) -> Result<Option<(TaskKey, Run)>, StoreError> {
         let tx = self.database.begin_read()?;
-        let Some(found) = tx.open_table(ENDED)?.get(id.0.as_str())? else { return Ok(None) };
+        let Some(found) = tx.open_table(ENDED)?.get(&*id.0)? else { return Ok(None) };
         let (job, at, instance) = found.value();
-        let Some(value) = tx.open_table(HISTORY)?.get((job, at, instance, id.0.as_str()))? else {
+        let Some(value) = tx.open_table(HISTORY)?.get((job, at, instance, &*id.0))? else {
             return Ok(None);
         };
-        let unintelligible = |_| StoreError::Unintelligible { key: id.0.clone(), source: None };
+        let unintelligible = |_| StoreError::Unintelligible { key: id.to_string(), source: None };
         let job: JobKey = job.parse().map_err(unintelligible)?;
         Ok(Some((job.task(instance), read(&id.0, value.value())?)))
     }
@@ -223,16 +223,16 @@ impl<'tx> Tables<'tx> {
     fn remember_run(&mut self, task: &TaskKey, id: &TaskId, run: &Run) -> Result<(), redb::Error> {
         let job = task.job.to_string();
         let at = run.events.last().map_or(0, |end| end.at.0);
-        self.ended.insert(id.0.as_str(), (job.as_str(), at, task.instance))?;
-        let key = (job.as_str(), at, task.instance, id.0.as_str());
+        self.ended.insert(&*id.0, (job.as_str(), at, task.instance))?;
+        let key = (job.as_str(), at, task.instance, &*id.0);
         self.history.insert(key, write(run).as_slice())?;
         Ok(())
     }
 
     fn forget_run(&mut self, id: &TaskId) -> Result<(), redb::Error> {
-        if let Some(found) = self.ended.remove(id.0.as_str())? {
+        if let Some(found) = self.ended.remove(&*id.0)? {
             let (job, at, instance) = found.value();
-            self.history.remove((job, at, instance, id.0.as_str()))?;
+            self.history.remove((job, at, instance, &*id.0))?;
         }
         Ok(())
     }

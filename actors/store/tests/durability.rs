@@ -65,7 +65,7 @@ fn host(name: &str, version: &str) -> Change {
 fn hosts(store: &Store) -> Vec<(String, String)> {
     let record = |(_, record)| {
         let Record::Host(host) = record else { return None };
-        Some((host.id.0, host.version))
+        Some((host.id.to_string(), host.version))
     };
     store.records().unwrap().into_iter().filter_map(record).collect()
 }
@@ -380,7 +380,7 @@ fn what_was_written_is_read_back() {
     let id = key.task(2).task_id(Timestamp(255), Attempt(5));
     let (task, run) = store.run(&id).unwrap().unwrap();
     assert_eq!((task, run.attempt), (key.task(2), Attempt(5)));
-    assert!(store.run(&TaskId("nobody".to_owned())).unwrap().is_none());
+    assert!(store.run(&TaskId("nobody".into())).unwrap().is_none());
     let view = ReadModel::load(&store).unwrap();
     assert_eq!(view.read(|view| (view.seq, view.jobs[&key].history)), (4, 10));
 }

@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let now = airglow_kit::now();
     let id = args.task_id.unwrap_or_else(|| usual_id(&written.spec.task.name, now));
-    let launch = launch(&written, TaskId(id), &args.ports)?;
+    let launch = launch(&written, TaskId(id.into()), &args.ports)?;
     let place = Place::find(args.sandbox, &launch.task_id)?;
     introduce(&written, &launch, &place, &args.ports);
     // Who may be root here is root.

@@ -33,14 +33,14 @@ impl Place {
         let usual = asked.is_none();
         let data = match asked {
             Some(data) => data,
-            None => folders::state("--sandbox")?.join("run").join(&id.0),
+            None => folders::state("--sandbox")?.join("run").join(&*id.0),
         };
         let made = DirBuilder::new().recursive(true).mode(0o711).create(&data);
         let data = made.and_then(|()| fs::canonicalize(&data)).map_err(|error| {
             let message = format!("Cannot keep a task in {}: {error}", data.display());
             Failure::new(Code::Fatal, message).hint("--sandbox DIR names another folder")
         })?;
-        let folder = data.join("tasks").join(&id.0);
+        let folder = data.join("tasks").join(&*id.0);
         if folder.exists() {
             let message = format!("There has been a task {id} in {}", data.display());
             return Err(Failure::new(Code::InvalidParameter, message)

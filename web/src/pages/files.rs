@@ -59,10 +59,10 @@ pub(crate) async fn browse(
     from: Query<logs::From>,
 ) -> Result<HttpResponse, Sorry> {
     let (id, path) = path.into_inner();
-    let found = tasks::find(&site, &TaskId(id.clone())).await?;
+    let found = tasks::find(&site, &TaskId(id.as_str().into())).await?;
     let unborn = || Problem::not_found("nothing has happened to the task yet");
     let task = show::task_of(&found.key, &found.run).ok_or_else(unborn)?;
-    let place = files::place(&site, TaskId(id), path).await?;
+    let place = files::place(&site, TaskId(id.into()), path).await?;
     let steps = steps(&task.task_id, &place.path);
     let (here, download) = match steps.last() {
         Some((_, link)) => (link.clone(), link.replacen("/task/", "/api/v1/tasks/", 1)),

@@ -61,7 +61,7 @@ pub(crate) async fn host(
     host: Path<String>,
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Sorry> {
-    let host = HostId(host.into_inner());
+    let host = HostId(host.into_inner().into());
     let detail = site
         .scheduler
         .view()
@@ -70,7 +70,7 @@ pub(crate) async fn host(
     let pages = detail.tasks.len().div_ceil(ROWS).max(1);
     let page = choice.page.unwrap_or(1).clamp(1, pages);
     detail.tasks = detail.tasks.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
-    let shell = Shell::new(&site, host.0.clone(), Section::Hosts);
+    let shell = Shell::new(&site, host.to_string(), Section::Hosts);
     let shell = shell.live(format!("host={}", format::segment(&host.0)));
     render(&HostPage { shell, host: detail.host.clone(), detail, page, pages })
 }

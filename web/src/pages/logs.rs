@@ -63,7 +63,7 @@ pub(crate) async fn log(
     from: Query<From>,
 ) -> Result<HttpResponse, Sorry> {
     let (id, process, run, stream) = path.into_inner();
-    let log = logs::open(&site, TaskId(id), process.clone(), &run, &stream).await?;
+    let log = logs::open(&site, TaskId(id.into()), process.clone(), &run, &stream).await?;
     let offset = from.offset.unwrap_or(-SHOWN.cast_signed());
     let (piece, about) = join(log.piece(&site, offset, SHOWN), log.about(&site)).await;
     let piece = piece?;

@@ -37,7 +37,7 @@ pub(crate) async fn process(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Sorry> {
     let (id, name) = path.into_inner();
-    let found = tasks::find(&site, &TaskId(id)).await?;
+    let found = tasks::find(&site, &TaskId(id.into())).await?;
     let (detail, on_host) = processes::detail(&site, &found, &name).await?;
     let events = format!("{}&instance={}", events_of(&found.key.job), found.key.instance);
     let task = detail.task.clone();

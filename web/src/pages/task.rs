@@ -87,7 +87,7 @@ fn latency_ms(it: &Health) -> u64 {
 }
 
 pub(crate) async fn task(site: Data<Site>, id: Path<String>) -> Result<HttpResponse, Sorry> {
-    let found = tasks::find(&site, &TaskId(id.into_inner())).await?;
+    let found = tasks::find(&site, &TaskId(id.into_inner().into())).await?;
     let key = found.key.clone();
     let detail = tasks::detail(&site, found).await?;
     page(&site, &key, detail, false).await
@@ -98,7 +98,7 @@ pub(crate) async fn instance(
     path: Path<(String, String, String, u32)>,
 ) -> Result<HttpResponse, Sorry> {
     let (role, environment, name, instance) = path.into_inner();
-    let key = JobKey { role, environment, name }.task(instance);
+    let key = JobKey::new(role, environment, name).task(instance);
     let newest = site.scheduler.view().read(|view| {
         let task = view.jobs.get(&key.job)?.tasks.get(&key.instance)?;
         Some(task.run.as_ref()?.id.clone())
@@ -114,7 +114,7 @@ pub(crate) async fn instance(
 async fn last_ended(site: &Site, key: &TaskKey) -> Result<TaskId, Problem> {
     let ended = jobs::ended(site, key.job.clone(), Some(key.instance), 1).await?;
     let newest = ended.into_iter().next();
-    newest.map(|it| TaskId(it.task_id)).ok_or_else(|| {
+    newest.map(|it| TaskId(it.task_id.into())).ok_or_else(|| {
         Problem::not_found(format!("job {} has no instance {}", key.job, key.instance))
     })
 }

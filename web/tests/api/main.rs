@@ -192,7 +192,7 @@ async fn a_log_comes_byte_for_byte_and_goes_on_across_runs_until_the_task_ends()
     {
         let mut known = host.known.lock().unwrap();
         known.logs.insert(log(1), b"second run\n".to_vec());
-        let runs = &mut known.views.get_mut(&TaskId(id.clone())).unwrap().processes[0].runs;
+        let runs = &mut known.views.get_mut(&TaskId(id.as_str().into())).unwrap().processes[0].runs;
         runs[0].state = ProcessState::Failed;
         runs.push(RunView { run: 1, state: ProcessState::Running, ..runs[0].clone() });
     }

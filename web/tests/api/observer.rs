@@ -40,7 +40,7 @@ async fn a_task_tells_its_stage_health_use_and_isolation() {
     let until = Timestamp(airglow_kit::now().0 + 60_000);
     {
         let mut known = host.known.lock().unwrap();
-        let view = known.views.get_mut(&TaskId(id.clone())).unwrap();
+        let view = known.views.get_mut(&TaskId(id.as_str().into())).unwrap();
         let detail = "POST /quitquitquit was answered".to_owned();
         view.stage = StageView { name: "leaving".into(), detail, until: Some(until) };
         view.ports.insert("admin".into(), view.ports["http"]);
@@ -107,7 +107,7 @@ async fn a_process_tells_what_was_written_of_it_and_how_each_run_went() {
     let (site, host, id) = running().await;
     {
         let mut known = host.known.lock().unwrap();
-        let main = &mut known.views.get_mut(&TaskId(id.clone())).unwrap().processes[0];
+        let main = &mut known.views.get_mut(&TaskId(id.as_str().into())).unwrap().processes[0];
         let newest = RunView { run: 1, ..main.runs[0].clone() };
         main.runs[0].state = ProcessState::Failed;
         main.runs[0].exit_code = Some(-9);
@@ -177,7 +177,7 @@ async fn who_shows_one_run_hears_of_its_end() {
     {
         let mut known = host.known.lock().unwrap();
         known.logs.insert(("main".into(), 1, "stdout"), b"second\n".to_vec());
-        let runs = &mut known.views.get_mut(&TaskId(id.clone())).unwrap().processes[0].runs;
+        let runs = &mut known.views.get_mut(&TaskId(id.as_str().into())).unwrap().processes[0].runs;
         runs.push(RunView { run: 1, ..runs[0].clone() });
     }
     assert_eq!(following.rest().await, b"first\n");

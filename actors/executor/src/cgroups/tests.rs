@@ -187,7 +187,7 @@ fn no_name_leads_elsewhere() {
     for name in
         ["", ".", "..", "../t", "a/b", "cgroup.procs", "memory.max", "t\n", &"x".repeat(256)]
     {
-        let task = TaskId(name.to_owned());
+        let task = TaskId(name.into());
         assert!(cgroups.make(&task, &LIMITS).is_err(), "{name}");
         assert!(cgroups.of(&task).procs_files().is_empty(), "{name}");
     }
@@ -209,7 +209,7 @@ impl Real {
     }
 
     fn group(&mut self, name: &str, limits: &Limits) -> Group {
-        let task = TaskId(name.to_owned());
+        let task = TaskId(name.into());
         let group = self.cgroups.make(&task, limits).unwrap();
         self.tasks.push(task);
         group
@@ -348,7 +348,7 @@ fn groups_that_somebody_was_still_in_go_later_and_nobody_is_ended_for_it() {
     let groups = ["alive", "over", "busy"].map(|it| real.group(it, &LIMITS));
     let mut child = inside(&groups[2], "sleep 1000");
     eventually("it is in", || !members(&groups[2]).is_empty());
-    let is_alive = |it: &TaskId| it.0 == "alive";
+    let is_alive = |it: &TaskId| *it.0 == *"alive";
     let are_there =
         || groups.each_ref().map(|it| it.parts().iter().any(|part| part.folder.exists()));
     real.cgroups.tidy(is_alive);

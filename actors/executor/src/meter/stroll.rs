@@ -107,7 +107,7 @@ mod tests {
             ended.extend(turn.ended.into_iter().map(|(id, it)| (id.0, it.is_some())));
         }
         let expected = [("large", true), ("none", false), ("small", true)];
-        assert_eq!(ended, expected.map(|(name, is_there)| (name.to_owned(), is_there)));
+        assert_eq!(ended, expected.map(|(name, is_there)| (name.into(), is_there)));
         assert!(1 < turns, "30,000 files take longer than one turn");
     }
 }

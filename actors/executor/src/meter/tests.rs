@@ -49,7 +49,7 @@ impl Rig {
 
     /// With as much as this in its sandbox.
     fn watch(&self, name: &str, content: usize, disk: u64, group: Option<Group>) -> TaskId {
-        let task_id = TaskId(name.to_owned());
+        let task_id = TaskId(name.into());
         let sandbox = self.data.path().join(name);
         fs::create_dir(&sandbox).unwrap();
         fs::write(sandbox.join("file"), vec![1; content]).unwrap();

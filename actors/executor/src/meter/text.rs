@@ -216,7 +216,7 @@ fn labels(id: &TaskId, measured: &Measured) -> Labels {
         ("environment", task.job.environment.clone()),
         ("job", task.job.name.clone()),
         ("instance", task.instance.to_string()),
-        ("task_id", id.0.clone()),
+        ("task_id", id.to_string()),
     ]
 }
 

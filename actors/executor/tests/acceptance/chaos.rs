@@ -115,7 +115,7 @@ fn check(rig: &mut Rig, id: &str, kind: Kind) {
         Kind::Fails => RunState::Failed,
         Kind::IsKilled => RunState::Killed,
     };
-    let reports = rig.reports.values().filter(|it| it.task_id.0 == id);
+    let reports = rig.reports.values().filter(|it| *it.task_id.0 == *id);
     let ends: Vec<&Status> = reports.filter(|it| it.state.is_terminal()).collect();
     // An agent that does not know whether it has said so says it again.
     let is_one = !ends.is_empty() && ends.iter().all(|it| it.message == ends[0].message);

@@ -83,5 +83,5 @@ fn neighbour_is_well(rig: &mut Rig) {
     let before = count();
     while count() < before + 3 {}
     let reports = rig.reports.values();
-    assert!(!reports.filter(|it| it.task_id.0 == "neighbour").any(|it| it.state.is_terminal()));
+    assert!(!reports.filter(|it| *it.task_id.0 == *"neighbour").any(|it| it.state.is_terminal()));
 }

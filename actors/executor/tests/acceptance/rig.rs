@@ -236,7 +236,7 @@ impl Rig {
     }
 
     fn end(&self, id: &str) -> Option<Status> {
-        self.reports.values().find(|it| it.task_id.0 == id && it.state.is_terminal()).cloned()
+        self.reports.values().find(|it| *it.task_id.0 == *id && it.state.is_terminal()).cloned()
     }
 
     /// What is in a file of its sandbox, once that is whole lines.

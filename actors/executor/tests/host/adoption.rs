@@ -129,7 +129,7 @@ fn an_agent_killed_while_it_starts_many_tasks_runs_each_once() {
         bench.launch(id, task());
         if round % 10 == 9 {
             // Wherever it happens to be.
-            bench.ask(Question::Task { task_id: TaskId(id.clone()) });
+            bench.ask(Question::Task { task_id: TaskId(id.as_str().into()) });
             bench.kill_agent();
             bench.start_agent();
         }

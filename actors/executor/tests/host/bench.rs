@@ -191,11 +191,11 @@ impl Bench {
 
     /// How it ended, once it has.
     pub(crate) fn ends(&mut self, id: &str) -> RunState {
-        self.reports("it ends", |it| it.task_id.0 == id && it.state.is_terminal()).state
+        self.reports("it ends", |it| *it.task_id.0 == *id && it.state.is_terminal()).state
     }
 
     pub(crate) fn runs(&mut self, id: &str) {
-        self.reports("it runs", |it| it.task_id.0 == id && it.state == RunState::Running);
+        self.reports("it runs", |it| *it.task_id.0 == *id && it.state == RunState::Running);
     }
 
     /// The first report that is like that, once there is one.

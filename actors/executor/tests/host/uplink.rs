@@ -60,7 +60,7 @@ fn a_launch_that_is_repeated_or_out_of_date_is_ignored() {
     bench.runs("second");
     assert_eq!(bench.written("second", "ran"), "ran");
     assert!(!bench.data().join("tasks/first").exists());
-    assert!(bench.reports.iter().all(|it| it.task_id.0 == "second"));
+    assert!(bench.reports.iter().all(|it| *it.task_id.0 == *"second"));
 }
 
 fn files_of_a_sandbox_can_be_read_and_others_cannot() {

@@ -256,7 +256,7 @@ fn the_seed_decides_where_to_begin() {
         placed: &placed,
     };
     let first =
-        |seed| place(seed, std::slice::from_ref(&group), &offers).assign[0].1.host.0.clone();
+        |seed| place(seed, std::slice::from_ref(&group), &offers).assign[0].1.host.to_string();
     assert_eq!([0, 1, 2, 3].map(first), ["a", "b", "c", "a"]);
 }
 

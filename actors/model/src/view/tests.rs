@@ -52,7 +52,10 @@ fn task(instance: u32, attempt: u32, generation: u32, state: State) -> Task {
 }
 
 fn at(host: usize, port: u16) -> Placement {
-    Placement { host: HostId(format!("h{host}")), ports: BTreeMap::from([("http".into(), port)]) }
+    Placement {
+        host: HostId(format!("h{host}").into()),
+        ports: BTreeMap::from([("http".into(), port)]),
+    }
 }
 
 fn put(task: Task) -> Change {
@@ -186,7 +189,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     let gone =
         (0_u32..4).prop_map(|it| Change { key: RecordKey::Task(key().task(it)), record: None });
     let host = (0_usize..3).prop_map(|it| {
-        let id = HostId(format!("h{it}"));
+        let id = HostId(format!("h{it}").into());
         let host = Host::unknown(id.clone());
         let (host, key) = (
             host.step(

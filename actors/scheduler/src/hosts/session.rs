@@ -181,7 +181,7 @@ async fn greeting(peer: &Peer, hears: &mut Receiver<ToScheduler>) -> Result<Hell
     if peer.role != Role::Agent {
         return Err(End::NoAgent);
     }
-    if hello.host.0 != peer.name {
+    if *hello.host.0 != *peer.name {
         return Err(End::Impostor(hello.host));
     }
     Ok(hello)

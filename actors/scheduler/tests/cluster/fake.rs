@@ -60,7 +60,7 @@ pub(crate) struct Running {
 
 impl FakeHost {
     pub(crate) fn start(addr: SocketAddr, identity: Identity, capacity: Capacity) -> Self {
-        let id = HostId(identity.name().to_owned());
+        let id = HostId(identity.name().into());
         let state = Mutex::new(Known::new());
         let desk = Arc::new(Desk { id, capacity, state, news: Notify::new() });
         let task = tokio::spawn(live(addr, identity, desk.clone()));
