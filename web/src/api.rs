@@ -230,6 +230,32 @@ pub struct Tier {
     pub revocable: bool,
 }
 
+/// What a role may have and what it has. GPUs are no part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quota {
+    pub role: String,
+    /// What `prod_shared` may come to; absent: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Amount>,
+    /// Production work (neither preemptible nor revocable) on hosts that are for everybody. What is
+    /// wanted counts whether it runs or waits.
+    pub prod_shared: Amount,
+    pub nonprod_shared: Amount,
+    /// On hosts that are kept for those who ask for them.
+    pub prod_dedicated: Amount,
+    pub nonprod_dedicated: Amount,
+}
+
+/// What is limited by quotas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Amount {
+    /// Cores.
+    #[schema(minimum = 0)]
+    pub cpu: f64,
+    pub ram_mb: u64,
+    pub disk_mb: u64,
+}
+
 /// Something inside the scheduler that kept crashing and was left alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quarantined {

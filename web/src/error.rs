@@ -36,13 +36,21 @@ impl Problem {
 
     /// Something in the body is wrong; nothing was changed.
     pub(crate) fn invalid(complaints: Vec<Complaint>) -> Self {
+        Self::complain("invalid-job", "Invalid job", complaints)
+    }
+
+    pub(crate) fn invalid_quota(complaints: Vec<Complaint>) -> Self {
+        Self::complain("invalid-quota", "Invalid quota", complaints)
+    }
+
+    fn complain(name: &str, title: &str, complaints: Vec<Complaint>) -> Self {
         let detail = match complaints.as_slice() {
             [only] => only.detail.clone(),
             all => format!("{} things are wrong", all.len()),
         };
         Self {
-            kind: "/problems/invalid-job".into(),
-            title: "Invalid job".into(),
+            kind: format!("/problems/{name}"),
+            title: title.into(),
             errors: complaints.into_iter().map(FieldError::from).collect(),
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         }
@@ -64,6 +72,10 @@ impl From<Refusal> for Problem {
             }
             Refusal::TooMany { .. } => {
                 ("too-many-instances", "Too many instances", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::OverQuota { .. } => ("over-quota", "Over quota", StatusCode::CONFLICT),
+            Refusal::QuotaBelowUse { .. } => {
+                ("quota-below-use", "Quota below use", StatusCode::CONFLICT)
             }
             Refusal::NotNow(_) => ("not-now", "Try again", StatusCode::SERVICE_UNAVAILABLE),
         };

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Whom the history names while there are no accounts.
-const ANYONE: &str = "anonymous";
+pub(crate) const ANYONE: &str = "anonymous";
 
 /// How many runs of the history are shown if nobody says how many.
 const HISTORY_SHOWN: usize = 100;

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, tasks};
+use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,7 +18,7 @@ use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, 
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::offers, hosts::pending, cluster::tiers,
-        cluster::quarantine,
+        cluster::quarantine, quotas::list, quotas::get, quotas::set,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),
@@ -26,6 +26,7 @@ use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, 
         (name = "jobs", description = "What should run"),
         (name = "tasks", description = "What runs, ran or waits"),
         (name = "hosts", description = "Where it runs"),
+        (name = "quotas", description = "Who may have how much"),
         (name = "events", description = "What has changed"),
         (name = "cluster", description = "The scheduler itself"),
     ),

@@ -63,7 +63,9 @@ fn admit(request: &HttpRequest, names: &[String]) -> Result<(), Problem> {
     if strange || foreign {
         return Err(elsewhere());
     }
-    if request.method() == Method::POST && request.content_type() != "application/json" {
+    if matches!(*request.method(), Method::POST | Method::PUT)
+        && request.content_type() != "application/json"
+    {
         let detail = "the body has to be JSON, with content-type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }

@@ -8,9 +8,9 @@
 //! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
-//! [`health`], [`retention`]), the decisions between them ([`matching`], [`reconcile`], [`reports`]), and what is
-//! said and kept ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is
-//! [`policy`].
+//! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
+//! [`reconcile`], [`reports`]), and what is said and kept ([`wire`], [`record`], [`view`]). What an
+//! operator can decide about all of them is [`policy`].
 
 mod hash;
 pub mod machine;
@@ -38,6 +38,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 
+pub mod admission;
 pub mod matching;
 pub mod policy;
 pub mod quota;

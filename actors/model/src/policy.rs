@@ -1,5 +1,9 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
+use crate::quota;
+
 /// All of it. A scheduler is told once, when it starts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Policy {}
+pub struct Policy {
+    pub quota: quota::Rules,
+}

@@ -37,6 +37,27 @@ impl Resources {
             gpus: self.gpus.saturating_add(other.gpus),
         }
     }
+
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self {
+            cpu_milli: self.cpu_milli.saturating_mul(count),
+            ram_mb: self.ram_mb.saturating_mul(count),
+            disk_mb: self.disk_mb.saturating_mul(count),
+            gpus: self.gpus.saturating_mul(count),
+        }
+    }
+
+    /// Whichever is more, for each by itself.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            cpu_milli: self.cpu_milli.max(other.cpu_milli),
+            ram_mb: self.ram_mb.max(other.ram_mb),
+            disk_mb: self.disk_mb.max(other.disk_mb),
+            gpus: self.gpus.max(other.gpus),
+        }
+    }
 }
 
 /// What an agent says its host is: a name may have several values.

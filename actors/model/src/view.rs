@@ -51,6 +51,8 @@ pub struct JobView {
     pub tasks: BTreeMap<u32, Task>,
     /// How many slots are in each state; slots without a run count nowhere.
     pub counts: BTreeMap<Status, u32>,
+    /// How many runs that have not ended have each configuration.
+    pub active_runs: BTreeMap<ConfigId, u32>,
     /// Instances that the job wants and that have not heard of it yet.
     pub unborn: InstanceSet,
     /// How many instances each host has, by the scheduler's book.
@@ -280,6 +282,7 @@ impl JobView {
             configs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             counts: BTreeMap::new(),
+            active_runs: BTreeMap::new(),
             unborn: InstanceSet::default(),
             placed: BTreeMap::new(),
             history: 0,
@@ -297,6 +300,20 @@ impl JobView {
     pub fn active_count(&self) -> u64 {
         let runs = self.counts.iter().filter(|(status, _)| status.is_active());
         self.unborn.len() + runs.map(|(_, &count)| u64::from(count)).sum::<u64>()
+    }
+
+    /// The same, by their configurations. An instance that is there and about to be another counts
+    /// as both.
+    pub fn active_by_config(&self) -> BTreeMap<ConfigId, u64> {
+        let mut active: BTreeMap<_, _> =
+            self.active_runs.iter().map(|(config, &count)| (*config, u64::from(count))).collect();
+        for wanted in &self.job.wanted {
+            let unborn = wanted.instances.intersection(&self.unborn).len();
+            if unborn > 0 {
+                *active.entry(wanted.config).or_default() += unborn;
+            }
+        }
+        active
     }
 
     /// Which instances are there or about to be. Looks at all of them.
@@ -337,6 +354,15 @@ impl JobView {
         if to != Some(Status::Pending) {
             self.pending.remove(&instance);
         }
+        let (from, to) = (before.and_then(active_run), after.and_then(active_run));
+        if from != to {
+            if let Some(config) = from {
+                count_down(&mut self.active_runs, &config);
+            }
+            if let Some(config) = to {
+                *self.active_runs.entry(config).or_default() += 1;
+            }
+        }
         let wanted = self.job.wanted.iter().find(|it| it.instances.contains(instance));
         if let Some(wanted) = wanted {
             let met = after.is_some_and(|it| it.generation >= wanted.generation);
@@ -375,6 +401,11 @@ fn has_run(task: &Task, id: &TaskId) -> bool {
 fn booking(run: &Run) -> Option<(ConfigId, &Placement)> {
     let at = run.state.placement().filter(|_| run.state.status().is_active())?;
     Some((run.config, at))
+}
+
+/// The configuration of a slot's run, unless that has ended.
+fn active_run(task: &Task) -> Option<ConfigId> {
+    task.run.as_ref().filter(|it| it.state.status().is_active()).map(|it| it.config)
 }
 
 fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {

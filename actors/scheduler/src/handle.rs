@@ -12,12 +12,16 @@ use actix::System;
 use airglow_kit::{
     identity::{Authority, IdentityError, Role},
     link::Listener,
+    now,
 };
 use airglow_model::{
+    admission::{Rules, Wish},
     config,
     ids::{HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
     policy::Policy,
+    quota::{self, Consumption, Quota},
+    resources::Resources,
     spec::Limits,
     task::Run,
     wire::{Answer, Question},
@@ -27,7 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     Refusal, Unanswered,
-    admission::{Request, Wish},
+    admission::{Answer as Answered, Request},
     hosts::Ask,
     lines::Lines,
     root::{self, Soil},
@@ -80,6 +84,7 @@ struct Inner {
     view: ReadModel,
     feed: Feed,
     limits: Limits,
+    policy: Policy,
     mesh: SocketAddr,
     authority: Arc<Authority>,
     lines: Lines,
@@ -96,7 +101,7 @@ struct Running {
 impl Scheduler {
     /// Comes back when agents can connect and requests be made.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { data, cluster, mesh, limits, policy: _ } = config;
+        let Config { data, cluster, mesh, limits, policy } = config;
         fs::create_dir_all(&data)
             .map_err(|source| StartError::Data { path: data.clone(), source })?;
         let store = Store::open(&data.join(FILE))?;
@@ -110,7 +115,7 @@ impl Scheduler {
         let lines = Lines::default();
         let soil = Soil {
             cluster,
-            instances_max: limits.tasks_per_job_max,
+            rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
             view: view.clone(),
             scribe,
             lines: lines.clone(),
@@ -145,7 +150,8 @@ impl Scheduler {
         let mesh = listening.map_err(|source| StartError::Listen { addr: mesh, source })?;
         let running = Mutex::new(Some(Running { stop, thread }));
         let store = Mutex::new(Some(store));
-        let inner = Inner { view, feed, limits, mesh, authority, lines, store, running, failed };
+        let inner =
+            Inner { view, feed, limits, policy, mesh, authority, lines, store, running, failed };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -236,6 +242,19 @@ impl Scheduler {
         self.wish(job, Wish::Restart { instances, message: message.to_owned() }).await
     }
 
+    /// What a role may have of what is limited (`None`: anything), and what it has.
+    pub fn quota(&self, role: &str) -> (Option<Resources>, Consumption) {
+        let rules = self.inner.policy.quota;
+        self.view().read(|view| (rules.limit(view, role), quota::used(view, role)))
+    }
+
+    /// What a role may have from now on; GPUs are no part of it. No less than it has already.
+    pub async fn set_quota(&self, role: &str, limit: Resources, by: &str) -> Result<(), Refusal> {
+        let limit = Resources { gpus: 0, ..limit };
+        let quota = Quota { limit, set_at: now(), set_by: by.to_owned() };
+        self.request(|reply| Request::Quota { role: role.to_owned(), quota, reply }).await
+    }
+
     pub async fn ask(&self, host: &HostId, question: Question) -> Result<Answer, Unanswered> {
         let not_connected = || Unanswered::NotConnected(host.clone());
         let entities = self.inner.lines.entities().ok_or_else(not_connected)?;
@@ -250,10 +269,17 @@ impl Scheduler {
     }
 
     async fn wish(&self, job: &JobKey, wish: Wish) -> Result<InstanceSet, Refusal> {
+        self.request(|reply| Request::Job { job: job.clone(), wish, reply }).await
+    }
+
+    async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Answered<T>>) -> Request,
+    ) -> Answered<T> {
         let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;
         let (reply, answer) = oneshot::channel();
-        entities.admission.do_send(Request { job: job.clone(), wish, reply });
+        entities.admission.do_send(request(reply));
         answer.await.unwrap_or_else(|_| Err(Refusal::unknown()))
     }
 }

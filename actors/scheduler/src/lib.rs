@@ -4,7 +4,7 @@
 //! ```text
 //!   Scheduler ──► admission ──► job ──► its tasks ──► matchmaker ──► its tasks ──► switchboard
 //!   (handle)      one wish at   which   PENDING       who goes        ASSIGNED      the host's
-//!                 a time a job  exist                 where                         session
+//!                 a time a role exist                 where                         session
 //!                                          ▲                                           │
 //!                                          └────── reports, acknowledged when committed ┘
 //! ```
@@ -20,13 +20,14 @@ mod job;
 mod lines;
 mod matchmaker;
 mod messages;
-mod refusal;
 mod root;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 pub use airglow_kit::{identity::Authority, now};
+pub use airglow_model::admission::Refusal;
 pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
 pub use handle::{Config, Failure, Scheduler, StartError};
-pub use refusal::{Refusal, Unanswered};
+pub use unanswered::Unanswered;

@@ -19,6 +19,7 @@ use airglow_kit::{
     link::Listener, now,
 };
 use airglow_model::{
+    admission::Rules,
     host::{Contact, Event},
     restart::Intensity,
     view::{Note, Quarantine, View},
@@ -46,7 +47,7 @@ const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_s
 #[derive(Clone)]
 pub(crate) struct Soil {
     pub(crate) cluster: String,
-    pub(crate) instances_max: u32,
+    pub(crate) rules: Rules,
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
     pub(crate) lines: Lines,
@@ -141,8 +142,9 @@ async fn entities(soil: Soil, fate: Fate) {
     let jobs: Addr<job::Jobs> = nursery.supervisor(links).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 
-    let (limit, lifeline) = (soil.instances_max, fate.lifeline());
-    let admission = Admission::new(view, limit, jobs.clone(), tasks.clone(), lifeline).start();
+    let books = (view, soil.scribe);
+    let admission =
+        Admission::new(books, soil.rules, jobs.clone(), tasks.clone(), fate.lifeline()).start();
     soil.lines.have(Entities { admission, switchboard, tasks, jobs, hosts });
 }
 

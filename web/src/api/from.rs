@@ -9,8 +9,8 @@ use airglow_model::{
 };
 
 use super::{
-    Check, Config, FieldError, Health, OnHost, Process, ProcessUsage, Resources, Run, Stage,
-    TaskEvent, TaskUsage,
+    Amount, Check, Config, FieldError, Health, OnHost, Process, ProcessUsage, Resources, Run,
+    Stage, TaskEvent, TaskUsage,
 };
 
 impl Config {
@@ -33,6 +33,19 @@ impl From<airglow_model::resources::Resources> for Resources {
         // Exact: nobody has 2^53 thousandths of a core.
         let cpu = it.cpu_milli as f64 / 1000.0;
         Self { cpu, ram_mb: it.ram_mb, disk_mb: it.disk_mb, gpus: it.gpus }
+    }
+}
+
+impl From<airglow_model::resources::Resources> for Amount {
+    fn from(it: airglow_model::resources::Resources) -> Self {
+        let Resources { cpu, ram_mb, disk_mb, .. } = it.into();
+        Self { cpu, ram_mb, disk_mb }
+    }
+}
+
+impl From<Amount> for Resources {
+    fn from(Amount { cpu, ram_mb, disk_mb }: Amount) -> Self {
+        Self { cpu, ram_mb, disk_mb, gpus: 0 }
     }
 }
 

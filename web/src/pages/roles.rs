@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     Site,
-    api::{JobSummary, Problem},
-    show,
+    api::{self, Amount, JobSummary, Problem},
+    quotas, show,
 };
 
 /// States as one line of a table shows them.
@@ -145,6 +145,34 @@ struct RolePage {
     role: String,
     environment: Option<String>,
     jobs: Vec<(JobSummary, Tally)>,
+    /// Of the role as a whole; an environment has none of its own.
+    quota: Option<Quota>,
+}
+
+/// What a role may have and has.
+struct Quota {
+    /// Of the quota, if there is one.
+    shares: Vec<Share>,
+    is_limited: bool,
+    /// What is held by work of each kind that there is.
+    held: Vec<(&'static str, Amount)>,
+}
+
+impl Quota {
+    fn of(quota: &api::Quota) -> Self {
+        let all = [
+            ("Production", quota.prod_shared),
+            ("Gives way to production", quota.nonprod_shared),
+            ("Production on dedicated hosts", quota.prod_dedicated),
+            ("Gives way, on dedicated hosts", quota.nonprod_dedicated),
+        ];
+        let of_quota = |limit: Amount| shares(&quota.prod_shared.into(), &limit.into());
+        Self {
+            shares: quota.quota.map(of_quota).unwrap_or_default(),
+            is_limited: quota.quota.is_some(),
+            held: all.into_iter().filter(|(_, amount)| *amount != Amount::default()).collect(),
+        }
+    }
 }
 
 impl RolePage {
@@ -180,10 +208,12 @@ fn jobs(site: &Site, role: String, environment: Option<String>) -> Result<HttpRe
         });
         wanted.map(|(_, job)| (show::job_summary(job), Tally::of(&job.counts))).collect()
     });
-    if jobs.is_empty() {
+    let quota = environment.is_none().then(|| quotas::of(site, &role));
+    if jobs.is_empty() && quota.as_ref().is_none_or(|it| it.quota.is_none()) {
         return Err(Problem::not_found(format!("{role} has no jobs")).into());
     }
     let shell = Shell::new(site, role.clone(), Section::Jobs);
     let shell = shell.live(format!("role={}", format::segment(&role)));
-    render(&RolePage { shell, role, environment, jobs })
+    let quota = quota.as_ref().map(Quota::of);
+    render(&RolePage { shell, role, environment, jobs, quota })
 }

@@ -5,6 +5,7 @@
 
 mod host;
 mod observer;
+mod quotas;
 mod site;
 
 use crate::{

@@ -77,9 +77,17 @@ impl Site {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, body).await
+    }
+
+    async fn send(&self, verb: &str, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+            "{verb} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             self.addr,
             body.len()

@@ -10,8 +10,10 @@ use airglow_model::{
     ids::{Attempt, HostId, JobKey, TaskId},
     machine::Timestamp,
     policy::Policy,
+    resources::Resources,
     spec::Limits,
     task::Status,
+    tier::Tier,
     view::JobView,
     wire::{Capacity, Launch, Question, RunState},
 };
@@ -345,6 +347,32 @@ async fn requests_made_at_once_are_decided_one_after_the_other() {
     let (one, other) = tokio::join!(scheduler.add(&key, 2), scheduler.add(&key, 3));
     let ranges = [one, other].map(|it| it.unwrap().to_string());
     assert_eq!(ranges, ["2-3", "4-6"]);
+}
+
+#[tokio::test]
+async fn jobs_of_a_role_share_its_quota_even_if_they_are_asked_for_at_once() {
+    let mut cluster = Cluster::start();
+    let limit = Resources { cpu_milli: 3000, ram_mb: 1000, disk_mb: 1000, gpus: 0 };
+    cluster.scheduler.set_quota("www", limit, "ada").await.unwrap();
+    cluster.restart();
+    let scheduler = &cluster.scheduler;
+    assert_eq!(scheduler.quota("www").0, Some(limit), "it outlives the scheduler");
+    let production = |name: &str| {
+        let mut job = job(1, "echo", 2.0);
+        job.key = JobKey::new("www", "prod", name);
+        job.config.class = Tier::default();
+        job
+    };
+    let (one, other, less) = tokio::join!(
+        scheduler.create(production("one"), "somebody"),
+        scheduler.create(production("other"), "somebody"),
+        scheduler.set_quota("www", Resources { cpu_milli: 1000, ..limit }, "ada"),
+    );
+    assert_eq!(one, Ok(()));
+    assert!(matches!(other, Err(Refusal::OverQuota { .. })), "{other:?}");
+    assert!(matches!(less, Err(Refusal::QuotaBelowUse { .. })), "{less:?}");
+    let (_, used) = scheduler.quota("www");
+    assert_eq!(used.prod_shared.cpu_milli, 2000);
 }
 
 #[tokio::test]

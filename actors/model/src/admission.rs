@@ -1,0 +1,212 @@
+//! Who may change which jobs, and how much a role may have.
+//!
+//! An entity can only refuse what its own state forbids. What involves more than one entity (is
+//! any instance of this job still there? may its role have so many?) is decided here, by looking at
+//! the view. That is sound as long as requests for one *role* are dealt with one after the other,
+//! each after the one before it is in the view.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    config::TaskConfig,
+    ids::JobKey,
+    instances::InstanceSet,
+    job,
+    quota::{self, Claim, Part, Quota, Short},
+    task,
+    view::{JobView, View},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What is allowed of jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub instances_max: u32,
+    pub quota: quota::Rules,
+}
+
+/// What somebody wants of a job.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    Create {
+        config: Arc<TaskConfig>,
+        instances: u32,
+        by: String,
+    },
+    Add {
+        count: u32,
+    },
+    /// All that are active, if none are named.
+    Kill {
+        instances: Option<InstanceSet>,
+        message: String,
+    },
+    Restart {
+        instances: Option<InstanceSet>,
+        message: String,
+    },
+}
+
+/// What that comes to, and which instances are concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admitted {
+    Job(job::Event, InstanceSet),
+    /// The job's record does not change: each of its instances looks after itself.
+    Tasks(task::Event, InstanceSet),
+}
+
+/// Why not. Nothing was changed; of [`Refusal::NotNow`] this is not always sure.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    JobExists(JobKey),
+    NoSuchJob(JobKey),
+    NoInstances {
+        job: JobKey,
+        instances: InstanceSet,
+    },
+    TooMany {
+        job: JobKey,
+        asked: u64,
+        allowed: u32,
+    },
+    OverQuota {
+        role: String,
+        short: Vec<Short>,
+    },
+    /// A quota cannot be less than what the role has already.
+    QuotaBelowUse {
+        role: String,
+        short: Vec<Short>,
+    },
+    /// It may be asked again. If the scheduler has crashed or stopped with the request on its way
+    /// to the disk, nobody can say whether it got there, and the words say that.
+    NotNow(String),
+}
+
+impl Refusal {
+    /// Whoever dealt with the request ended before it could answer.
+    pub fn unknown() -> Self {
+        Self::NotNow("it may have been done or not, so look before you try again".into())
+    }
+}
+
+/// What a wish comes to, as things are now.
+///
+/// # Errors
+/// Why it does not come true.
+pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admitted, Refusal> {
+    let job = view.jobs.get(key);
+    let active = || job.filter(|it| it.is_active()).ok_or_else(|| Refusal::NoSuchJob(key.clone()));
+    match wish {
+        Wish::Create { config, instances, by } => {
+            if active().is_ok() {
+                return Err(Refusal::JobExists(key.clone()));
+            }
+            fits(key, instances.into(), rules.instances_max)?;
+            affords(view, key, &config, instances, rules.quota)?;
+            let instances = InstanceSet::first(instances);
+            let event = job::Event::Created { config, instances: instances.clone(), by };
+            Ok(Admitted::Job(event, instances))
+        }
+        Wish::Add { count } => {
+            let job = active()?;
+            fits(key, job.active_count() + u64::from(count), rules.instances_max)?;
+            if let Some(config) = job.configs.get(&job.job.config) {
+                affords(view, key, config, count, rules.quota)?;
+            }
+            let instances = next(job, count)
+                .ok_or(Refusal::NotNow("the instances' numbers are used up".into()))?;
+            Ok(Admitted::Job(job::Event::Added { instances: instances.clone() }, instances))
+        }
+        Wish::Kill { instances, message } => {
+            let instances = among(key, active()?, instances)?;
+            let event = job::Event::KillAsked { instances: instances.clone(), message };
+            Ok(Admitted::Job(event, instances))
+        }
+        Wish::Restart { instances, message } => {
+            let instances = among(key, active()?, instances)?;
+            Ok(Admitted::Tasks(task::Event::RestartAsked { message }, instances))
+        }
+    }
+}
+
+/// Whether this can be a role's quota.
+///
+/// # Errors
+/// The role has more than that already.
+pub fn admit_quota(view: &View, role: &str, quota: &Quota) -> Result<(), Refusal> {
+    let short = quota::excess(quota::used(view, role), quota.limit);
+    let fits = short.is_empty();
+    fits.then_some(()).ok_or_else(|| Refusal::QuotaBelowUse { role: role.to_owned(), short })
+}
+
+fn fits(key: &JobKey, asked: u64, allowed: u32) -> Result<(), Refusal> {
+    let fits = asked <= u64::from(allowed);
+    fits.then_some(()).ok_or_else(|| Refusal::TooMany { job: key.clone(), asked, allowed })
+}
+
+/// Whether the job's role may have `count` more instances.
+fn affords(
+    view: &View,
+    key: &JobKey,
+    config: &TaskConfig,
+    count: u32,
+    rules: quota::Rules,
+) -> Result<(), Refusal> {
+    let Some(limit) = rules.limit(view, &key.role) else { return Ok(()) };
+    let before = quota::used(view, &key.role);
+    let more = Claim::Instances(vec![Part { config, count: count.into() }]);
+    let checked = quota::check(limit, before, before.plus(more.consumption()));
+    checked.map_err(|short| Refusal::OverQuota { role: key.role.clone(), short })
+}
+
+/// The `count` instances after the last one.
+fn next(job: &JobView, count: u32) -> Option<InstanceSet> {
+    let first = u64::from(job.active().last().map_or(0, |it| it + 1));
+    let last = (first + u64::from(count)).checked_sub(1)?;
+    Some(InstanceSet::range(u32::try_from(first).ok()?, u32::try_from(last).ok()?))
+}
+
+/// Those that are active among those that were named.
+fn among(key: &JobKey, job: &JobView, named: Option<InstanceSet>) -> Result<InstanceSet, Refusal> {
+    let active = job.active();
+    let Some(named) = named else { return Ok(active) };
+    let found = active.intersection(&named);
+    if found.is_empty() {
+        return Err(Refusal::NoInstances { job: key.clone(), instances: named });
+    }
+    Ok(found)
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JobExists(job) => write!(f, "job {job} is already active"),
+            Self::NoSuchJob(job) => write!(f, "there is no active job {job}"),
+            Self::NoInstances { job, instances } => {
+                write!(f, "job {job} has no active instances among {instances}")
+            }
+            Self::TooMany { job, asked, allowed } => {
+                write!(f, "job {job} would have {asked} instances, and {allowed} are allowed")
+            }
+            Self::OverQuota { role, short } => write!(
+                f,
+                "role {role} may not have that: {}. Ask for less, end something, take a tier \
+                 that gives way to others, or have the role's quota increased",
+                list(short)
+            ),
+            Self::QuotaBelowUse { role, short } => {
+                write!(f, "role {role} has more than that already: {}", list(short))
+            }
+            Self::NotNow(why) => write!(f, "not now: {why}"),
+        }
+    }
+}
+
+fn list(short: &[Short]) -> String {
+    short.iter().map(Short::to_string).collect::<Vec<_>>().join("; ")
+}
