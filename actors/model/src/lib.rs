@@ -44,6 +44,7 @@ pub mod policy;
 pub mod quota;
 pub mod reconcile;
 pub mod reports;
+pub mod simulation;
 
 pub mod record;
 pub mod view;
