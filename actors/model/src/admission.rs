@@ -126,7 +126,7 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
             Ok(Admitted::Job(event, instances))
         }
         Wish::Restart { instances, message } => {
-            let instances = among(key, active()?, instances)?;
+            let instances = all_of(key, active()?, instances)?;
             Ok(Admitted::Tasks(task::Event::RestartAsked { message }, instances))
         }
     }
@@ -178,6 +178,18 @@ fn among(key: &JobKey, job: &JobView, named: Option<InstanceSet>) -> Result<Inst
         return Err(Refusal::NoInstances { job: key.clone(), instances: named });
     }
     Ok(found)
+}
+
+/// Those that were named, all of which have to be active: who restarts what is not there is
+/// mistaken about what is.
+fn all_of(key: &JobKey, job: &JobView, named: Option<InstanceSet>) -> Result<InstanceSet, Refusal> {
+    let active = job.active();
+    let Some(named) = named else { return Ok(active) };
+    let missing = named.difference(&active);
+    if named.is_empty() || !missing.is_empty() {
+        return Err(Refusal::NoInstances { job: key.clone(), instances: missing });
+    }
+    Ok(named)
 }
 
 impl std::error::Error for Refusal {}

@@ -88,6 +88,19 @@ fn only_what_is_active_can_be_killed_or_added_to() {
     }
 }
 
+#[test]
+fn s71_all_that_are_to_be_restarted_are_active_and_what_is_added_comes_after_the_last() {
+    let view = view("0,3,9", "9", "");
+    let restart = |instances: Option<&str>| {
+        let instances = instances.map(|it| it.parse().unwrap());
+        decide(&view, &key(), Wish::Restart { instances, message: String::new() }, RULES)
+    };
+    assert_eq!(restart(Some("0,9")), "job www/prod/hello has no active instances among 9");
+    assert_eq!(restart(Some("0,3")), "yes: 0,3");
+    assert_eq!(restart(None), "yes: 0,3");
+    assert_eq!(decide(&view, &key(), Wish::Add { count: 2 }, RULES), "yes: 4-5");
+}
+
 /// A role's jobs as they come to be.
 struct Role(View);
 
