@@ -7,6 +7,7 @@ mod agent;
 mod aurora;
 mod cli;
 mod client;
+mod units;
 
 fn main() -> ExitCode {
     cli::main()

@@ -121,6 +121,7 @@ fn settings_for(options: &DevOptions) -> Result<Settings> {
         isolation: Isolation::default(),
         logger: LoggerSpec::default(),
         retention: Retention::default(),
+        rules: settings::Rules::usual(&options.cluster),
     })
 }
 

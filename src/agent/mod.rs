@@ -20,7 +20,7 @@ use airglow_kit::{
     identity::{Identity, Role},
     link, now,
 };
-use airglow_model::{ids::HostId, policy::Policy, resources::Attributes, spec::Limits};
+use airglow_model::{ids::HostId, resources::Attributes};
 use airglow_scheduler::{self as scheduler, Scheduler};
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -87,8 +87,8 @@ impl Deciding {
             data: settings.data.join("scheduler"),
             cluster: settings.cluster.clone(),
             mesh: settings.mesh,
-            limits: Limits::usual(&settings.cluster),
-            policy: Policy::default(),
+            limits: settings.rules.limits.clone(),
+            policy: settings.rules.policy.clone(),
         })?;
         let pages = airglow_web::Config { names: vec![settings.host.to_string()] };
         let server = airglow_web::serve(scheduler.clone(), listener, pages)?;

@@ -18,8 +18,12 @@ use airglow_model::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::units;
+
+mod deciding;
 mod tasks;
-mod units;
+
+pub(crate) use deciding::Rules;
 
 /// As Aurora's scheduler had it.
 const API_PORT: u16 = 8081;
@@ -62,6 +66,7 @@ struct File {
     isolation: tasks::IsolationTable,
     logger: tasks::LoggerTable,
     sandboxes: tasks::SandboxesTable,
+    scheduler: deciding::SchedulerTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,6 +113,8 @@ pub(crate) struct Settings {
     pub(crate) isolation: Isolation,
     pub(crate) logger: LoggerSpec,
     pub(crate) retention: Retention,
+    /// For whoever is the scheduler.
+    pub(crate) rules: Rules,
 }
 
 impl Settings {
@@ -125,10 +132,12 @@ impl Settings {
             bail!("an agent decides for its own cluster (--scheduler) or joins another (--join)");
         }
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let cluster = options.cluster.or(file.cluster).unwrap_or_else(|| CLUSTER.to_owned());
         Ok(Self {
             scheduler: options.scheduler,
             data: options.data.or(file.data).unwrap_or_else(|| DATA.into()),
-            cluster: options.cluster.or(file.cluster).unwrap_or_else(|| CLUSTER.to_owned()),
+            rules: file.scheduler.read(&cluster)?,
+            cluster,
             host: file.host.map_or_else(host_name, |name| Ok(HostId(name.into())))?,
             api: file.api.unwrap_or_else(|| loopback(API_PORT)),
             mesh: file.mesh.unwrap_or_else(|| loopback(MESH_PORT)),
@@ -145,16 +154,11 @@ impl Settings {
 }
 
 impl Offered {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a sensible number of cores"
-    )]
     fn capacity(self) -> Result<Capacity> {
-        if !(self.cpu > 0.0 && self.cpu < 1e6) {
+        let cpu_milli = units::cores(self.cpu).context("resources.cpu")?;
+        if cpu_milli == 0 {
             bail!("resources.cpu is a number of cores above 0, not {}", self.cpu);
         }
-        let cpu_milli = (self.cpu * 1000.0).round() as u64;
         let Self { ram_mb, disk_mb, gpus, ports, .. } = self;
         Ok(Capacity { resources: Resources { cpu_milli, ram_mb, disk_mb, gpus }, ports })
     }
@@ -245,6 +249,9 @@ mod tests {
             ("[sandboxes]\nage_max = 7", "age_max"),
             ("[sandboxes]\nfree_min = 10", "sandboxes.free_min"),
             ("run_as = \"me\"", "run_as"),
+            ("[resources]\ncpu = 0.0\nram_mb = 1\ndisk_mb = 1", "resources.cpu"),
+            ("[scheduler]\ntier = \"x\"", "unknown field `tier`"),
+            ("[scheduler]\ntasks_per_job_max = 0", "scheduler.tasks_per_job_max"),
         ] {
             let error = gather(toml, AgentOptions::default()).unwrap_err();
             assert!(format!("{error:#}").contains(told), "{toml}: {error:#}");

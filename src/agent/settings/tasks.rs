@@ -9,7 +9,7 @@ use airglow_model::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::units::{self, Bytes};
+use crate::units::{self, Bytes};
 
 /// Without a word root's tasks are their roles', since nobody else's could be.
 pub(super) fn run_as(written: Option<&str>, is_root: bool) -> Result<RunAs> {

@@ -1,0 +1,119 @@
+//! What an agent that is the scheduler is told: what jobs may ask for, and how it decides.
+
+use std::{fs, path::PathBuf};
+
+use airglow_model::{policy::Policy, quota, spec::Limits, tier::Tiers};
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SchedulerTable {
+    tasks_per_job_max: Option<u32>,
+    gpus_allowed: Option<bool>,
+    /// A file in the form of Aurora's `tiers.json`.
+    tiers: Option<PathBuf>,
+    quota: QuotaTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct QuotaTable {
+    enforce: Option<bool>,
+}
+
+/// What decisions rest on, besides what there is.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) limits: Limits,
+    pub(crate) policy: Policy,
+}
+
+impl Rules {
+    /// Those of a cluster whose operator says nothing.
+    pub(crate) fn usual(cluster: &str) -> Self {
+        Self { limits: Limits::usual(cluster), policy: Policy::default() }
+    }
+}
+
+impl SchedulerTable {
+    pub(super) fn read(self, cluster: &str) -> Result<Rules> {
+        let usual = Rules::usual(cluster);
+        let tasks_per_job_max = self.tasks_per_job_max.unwrap_or(usual.limits.tasks_per_job_max);
+        if tasks_per_job_max == 0 {
+            bail!("scheduler.tasks_per_job_max is how many instances a job may have, not 0");
+        }
+        let limits = Limits {
+            cluster: usual.limits.cluster,
+            tasks_per_job_max,
+            tiers: self.tiers.map_or(Ok(usual.limits.tiers), tiers).context("scheduler.tiers")?,
+            gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
+        };
+        let policy = Policy { quota: self.quota.read() };
+        Ok(Rules { limits, policy })
+    }
+}
+
+impl QuotaTable {
+    fn read(&self) -> quota::Rules {
+        let usual = quota::Rules::default();
+        quota::Rules { enforce: self.enforce.unwrap_or(usual.enforce) }
+    }
+}
+
+fn tiers(file: PathBuf) -> Result<Tiers> {
+    let named = file.display();
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {named}"))?;
+    Tiers::read(&text).map_err(|why| anyhow!("{named} does not tell which tiers there are: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Rules> {
+        toml::from_str::<SchedulerTable>(toml).unwrap().read("west")
+    }
+
+    #[test]
+    fn nothing_said_is_the_usual() {
+        let rules = read("").unwrap();
+        assert_eq!(rules.limits, Limits::usual("west"));
+        assert_eq!(rules.policy, Policy::default());
+    }
+
+    #[test]
+    fn what_jobs_may_ask_for_is_the_operators() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiers.json");
+        let text =
+            r#"{"default": "only", "tiers": {"only": {"preemptible": false, "revocable": false}}}"#;
+        fs::write(&file, text).unwrap();
+        let toml =
+            format!("tasks_per_job_max = 7\ngpus_allowed = true\ntiers = {:?}", file.display());
+        let Limits { tasks_per_job_max, gpus_allowed, tiers, .. } = read(&toml).unwrap().limits;
+        assert_eq!((tasks_per_job_max, gpus_allowed), (7, true));
+        assert!(tiers.get("only").is_some() && tiers.get("preferred").is_none());
+    }
+
+    #[test]
+    fn how_the_cluster_decides_is_the_operators() {
+        let policy = read("[quota]\nenforce = true").unwrap().policy;
+        assert!(policy.quota.enforce);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_settings_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let bad = dir.path().join("bad.json");
+        fs::write(&bad, r#"{"default": "x", "tiers": {}}"#).unwrap();
+        for (toml, told) in [
+            ("tasks_per_job_max = 0".into(), "scheduler.tasks_per_job_max"),
+            ("tiers = '/nowhere.json'".into(), "/nowhere.json"),
+            (format!("tiers = {:?}", bad.display()), "the default, 'x', is none of the tiers"),
+        ] {
+            let error = read(&toml).unwrap_err();
+            assert!(format!("{error:#}").contains(told), "{toml}: {error:#}");
+        }
+    }
+}
