@@ -9,8 +9,8 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, CreateJobs, Created, HostSummary, JobDetail, JobSummary, Page, Problem,
-    Selection, TaskDetail, TaskSummary,
+    AddInstances, Affected, Amount, CreateJobs, Created, HostSummary, JobDetail, JobSummary, Page,
+    Problem, Quota, Selection, TaskDetail, TaskSummary,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{Body, http::Response};
@@ -106,8 +106,21 @@ impl Client {
         found(self.get(&format!("/tasks/{}", segment(task_id)), &[]))
     }
 
+    /// The newest runs of instances.
+    pub(crate) fn tasks(&self, query: &[(&str, &str)]) -> Result<Vec<TaskSummary>> {
+        self.pages("/tasks", query)
+    }
+
     pub(crate) fn hosts(&self) -> Result<Vec<HostSummary>> {
         self.pages("/hosts", &[])
+    }
+
+    pub(crate) fn quota(&self, role: &str) -> Result<Quota> {
+        self.get(&format!("/quotas/{}", segment(role)), &[])
+    }
+
+    pub(crate) fn set_quota(&self, role: &str, quota: &Amount) -> Result<Quota> {
+        self.put(&format!("/quotas/{}", segment(role)), quota)
     }
 
     pub(crate) fn create(&self, jobs: Vec<JobSpec>) -> Result<Created> {
@@ -205,7 +218,19 @@ impl Client {
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         let url = self.url(path);
-        let response = self.patiently(|| match self.agent.post(&url).send_json(body) {
+        self.change(|| self.agent.post(&url).send_json(body))
+    }
+
+    fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let url = self.url(path);
+        self.change(|| self.agent.put(&url).send_json(body))
+    }
+
+    fn change<T: DeserializeOwned>(
+        &self,
+        ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
+    ) -> Result<T> {
+        let response = self.patiently(|| match ask() {
             Ok(response) => self.accept(response),
             Err(error) if never_connected(&error) => Err(self.unreachable(error)),
             Err(error) => Err(ClientError::Broken(error)),

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::exit::{Code, Failure};
 
@@ -32,12 +33,19 @@ pub(crate) struct Clusters {
     everywhere: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Entry {
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scheduler_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     proxy_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     zk: Option<String>,
+    /// What others find in it.
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -95,12 +103,7 @@ impl Clusters {
         if self.known.is_empty() {
             return Ok(Address::new(LOCAL_AGENT, None));
         }
-        let unknown = || {
-            let known = self.names().join(", ");
-            Failure::new(Code::Configuration, format!("Unknown cluster: {cluster}"))
-                .hint(format!("clusters.json knows {known}; --scheduler-uri names any scheduler"))
-        };
-        let entry = self.known.get(cluster).ok_or_else(unknown)?;
+        let entry = self.known(cluster)?;
         match (&entry.scheduler_uri, &entry.zk) {
             (Some(uri), _) => Ok(Address::new(uri, entry.proxy_url.as_deref())),
             (None, zookeeper) => {
@@ -116,6 +119,28 @@ impl Clusters {
                 .hint("Give it a scheduler_uri such as http://HOST:8081"))
             }
         }
+    }
+
+    fn known(&self, cluster: &str) -> Result<&Entry, Failure> {
+        self.known.get(cluster).ok_or_else(|| {
+            let known = self.names().join(", ");
+            Failure::new(Code::Configuration, format!("Unknown cluster: {cluster}"))
+                .hint(format!("clusters.json knows {known}; --scheduler-uri names any scheduler"))
+        })
+    }
+
+    /// Everything that is written about a cluster.
+    ///
+    /// # Errors
+    /// The cluster is unknown.
+    pub(crate) fn entry(&self, cluster: &str) -> Result<Value, Failure> {
+        let entry = if self.everywhere.is_some() || self.known.is_empty() {
+            let scheduler_uri = Some(self.address(cluster)?.api);
+            Entry { name: Some(cluster.to_owned()), scheduler_uri, ..Entry::default() }
+        } else {
+            self.known(cluster)?.clone()
+        };
+        Ok(serde_json::to_value(entry).expect("it was read as JSON"))
     }
 
     /// The one that is meant when none is named.
@@ -210,6 +235,16 @@ mod tests {
             let Err(Failure::Told { code, .. }) = clusters.address(name) else { panic!("{name}") };
             assert_eq!(code, Code::Configuration);
         }
+    }
+
+    #[test]
+    fn all_that_is_written_about_a_cluster_is_kept() {
+        let text = r#"{"name": "a", "scheduler_uri": "u:1", "zk_port": 2181, "more": [1]}"#;
+        let written: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(from(&[&format!("[{text}]")]).entry("a").unwrap(), written);
+        let local = Clusters::default().entry("b").unwrap();
+        assert_eq!(local["scheduler_uri"], LOCAL_AGENT);
+        assert!(from(&[&format!("[{text}]")]).entry("b").is_err());
     }
 
     #[test]

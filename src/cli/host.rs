@@ -12,24 +12,13 @@ pub(crate) enum Verb {
     /// List the machines of a cluster
     List {
         /// Without a name: the cluster of the agent on this machine
-        #[arg(default_value = "")]
-        cluster: String,
+        cluster: Option<String>,
     },
 }
 
 pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     let Verb::List { cluster } = verb;
-    let session = match cluster.as_str() {
-        "" => global.only_session()?,
-        name => {
-            let session = global.session(name)?;
-            let there = session.cluster(&session.client.jobs(&[])?)?;
-            match there.filter(|it| it != name) {
-                Some(there) => return Err(session.elsewhere(name, &there)),
-                None => session,
-            }
-        }
-    };
+    let session = global.cluster_session(cluster.as_deref())?;
     let hosts = session.client.hosts()?;
     if global.write_json {
         return screen::json(&hosts);

@@ -37,6 +37,13 @@ pub(crate) struct Pattern {
     pub(crate) name: String,
 }
 
+/// `CLUSTER/ROLE`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RoleKey {
+    pub(crate) cluster: String,
+    pub(crate) role: String,
+}
+
 impl FullKey {
     fn parse(text: &str) -> Option<Self> {
         let (cluster, job) = text.split_once('/')?;
@@ -91,6 +98,19 @@ impl FromStr for OneInstance {
         let (key, instance) = text.rsplit_once('/').ok_or_else(error)?;
         let key = FullKey::parse(key).ok_or_else(error)?;
         Ok(Self { key, instance: instance.parse().map_err(|_| error())? })
+    }
+}
+
+impl FromStr for RoleKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((cluster, role)) if is_identifier(cluster) && is_identifier(role) => {
+                Ok(Self { cluster: cluster.to_owned(), role: role.to_owned() })
+            }
+            _ => Err(format!("Role argument must be a CLUSTER/NAME pair, and \"{text}\" is not")),
+        }
     }
 }
 
@@ -175,6 +195,12 @@ impl fmt::Display for FullKey {
     }
 }
 
+impl fmt::Display for RoleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cluster, self.role)
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{}", self.cluster, self.role, self.environment, self.name)
@@ -219,6 +245,16 @@ mod tests {
         assert_eq!("c/r/e/n/3".parse::<OneInstance>().unwrap().instance, 3);
         for bad in ["c/r/e/n", "c/r/e/n/", "c/r/e/n/0-1", "c/r/e/n/0,1"] {
             assert!(bad.parse::<OneInstance>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn roles_are_somewhere() {
+        let role: RoleKey = "west/www-data".parse().unwrap();
+        assert_eq!((role.to_string().as_str(), role.role.as_str()), ("west/www-data", "www-data"));
+        for bad in ["", "west", "west/", "/www", "west/www/prod"] {
+            let why = bad.parse::<RoleKey>().unwrap_err();
+            assert!(why.starts_with("Role argument must be a CLUSTER/NAME pair"), "{why}");
         }
     }
 

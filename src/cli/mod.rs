@@ -12,7 +12,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, ClientError};
 
+mod admin;
 pub(crate) mod agent;
+mod amounts;
 mod browser;
 mod clusters;
 mod config;
@@ -22,6 +24,8 @@ mod folders;
 mod host;
 mod job;
 mod key;
+mod listed;
+mod quota;
 pub(crate) mod run;
 mod screen;
 mod task;
@@ -78,6 +82,12 @@ enum Noun {
     /// Look at the machines of a cluster
     #[command(subcommand, arg_required_else_help = true)]
     Host(host::Verb),
+    /// See and set what roles may have
+    #[command(subcommand, arg_required_else_help = true)]
+    Quota(quota::Verb),
+    /// Operate a cluster
+    #[command(subcommand, arg_required_else_help = true)]
+    Admin(admin::Verb),
     /// Print the completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -118,6 +128,8 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Task(verb) => task::run(verb, global),
         Noun::Config(verb) => config::run(verb, global),
         Noun::Host(verb) => host::run(verb, global),
+        Noun::Quota(verb) => quota::run(verb, global),
+        Noun::Admin(verb) => admin::run(verb, global),
         Noun::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "airglow", &mut script);
@@ -137,6 +149,8 @@ fn log(noun: &Noun, verbose: bool) {
         | Noun::Task(_)
         | Noun::Config(_)
         | Noun::Host(_)
+        | Noun::Quota(_)
+        | Noun::Admin(_)
         | Noun::Completions { .. } => "error",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -168,6 +182,18 @@ impl Global {
     /// With the one cluster that there is.
     fn only_session(&self) -> Result<Session, Failure> {
         self.clusters()?.only().map(Session::at)
+    }
+
+    /// For a verb that is about a cluster and not about any of its jobs; `None`: the one that there
+    /// is.
+    fn cluster_session(&self, cluster: Option<&str>) -> Result<Session, Failure> {
+        let Some(name) = cluster else { return self.only_session() };
+        let session = self.session(name)?;
+        let there = session.cluster(&session.client.jobs(&[])?)?;
+        match there.filter(|it| it != name) {
+            Some(there) => Err(session.elsewhere(name, &there)),
+            None => Ok(session),
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+//! `airglow admin`: what an operator types, as `aurora_admin` had it, one file for each subject.
+//!
+//! Verbs are spelled as there, too (`set_quota`), and whatever fails exits with 1.
+
+use super::{
+    Global, Outcome,
+    exit::{Code, Failure},
+    screen,
+};
+
+mod cluster;
+mod host_list;
+mod query;
+mod quota;
+mod safety;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// List tasks, one a line, in a format of one's own
+    Query(query::Args),
+    /// Print what clusters.json says of a cluster
+    #[command(alias = "get_cluster_config")]
+    GetClusterConfig(cluster::ConfigArgs),
+    /// Print where a cluster's scheduler answers
+    #[command(alias = "get_scheduler")]
+    GetScheduler { cluster: String },
+    /// Say how much production work on shared hosts a role may have
+    #[command(alias = "set_quota")]
+    SetQuota(quota::Args),
+    /// Let a role have so much more
+    #[command(alias = "increase_quota")]
+    IncreaseQuota(quota::Args),
+    /// List the hosts that could go without a job going below its share of instances
+    #[command(alias = "sla_list_safe_domain")]
+    SlaListSafeDomain(safety::ListArgs),
+    /// Tell what would become of the jobs on some hosts if these went
+    #[command(alias = "sla_probe_hosts")]
+    SlaProbeHosts(safety::ProbeArgs),
+}
+
+pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
+    let done = match verb {
+        Verb::Query(args) => query::run(&args, global),
+        Verb::GetClusterConfig(args) => cluster::config(&args, global),
+        Verb::GetScheduler { cluster } => cluster::scheduler(&cluster, global),
+        Verb::SetQuota(args) => quota::set(&args, global),
+        Verb::IncreaseQuota(args) => quota::increase(&args, global),
+        Verb::SlaListSafeDomain(args) => safety::list(&args, global),
+        Verb::SlaProbeHosts(args) => safety::probe(&args, global),
+    };
+    done.map_err(|failure| failure.known_as(Code::Fatal))
+}
