@@ -1,9 +1,10 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
-use crate::quota;
+use crate::{preemption::Preemption, quota};
 
 /// All of it. A scheduler is told once, when it starts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
+    pub preemption: Preemption,
     pub quota: quota::Rules,
 }

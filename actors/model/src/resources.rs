@@ -28,6 +28,13 @@ impl Resources {
         }
     }
 
+    pub fn covers(self, needs: Self) -> bool {
+        self.cpu_milli >= needs.cpu_milli
+            && self.ram_mb >= needs.ram_mb
+            && self.disk_mb >= needs.disk_mb
+            && self.gpus >= needs.gpus
+    }
+
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {

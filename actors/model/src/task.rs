@@ -204,7 +204,9 @@ pub enum Event {
     RestartAsked {
         message: String,
     },
+    /// Somebody else is to have `attempt`'s place.
     PreemptAsked {
+        attempt: Attempt,
         message: String,
     },
     DrainAsked {

@@ -113,7 +113,7 @@ impl Machine for Task {
              E::RestartAsked { message }) =>
                 slot.enter(now, S::Restarting { at: at.clone(), until }, message),
             (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
-             E::PreemptAsked { message }) =>
+             E::PreemptAsked { message, .. }) =>
                 slot.enter(now, S::Preempting { at: at.clone(), until }, message),
             (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
              E::DrainAsked { message }) =>
@@ -121,7 +121,7 @@ impl Machine for Task {
             (Some(S::Partitioned { at, .. }), E::RestartAsked { message }) =>
                 slot.enter(now, S::Restarting { at: at.clone(), until }, message)
                     .lose(now, at, OUT_OF_REACH).follow(now),
-            (Some(S::Partitioned { at, .. }), E::PreemptAsked { message }) =>
+            (Some(S::Partitioned { at, .. }), E::PreemptAsked { message, .. }) =>
                 slot.enter(now, S::Preempting { at: at.clone(), until }, message)
                     .lose(now, at, OUT_OF_REACH).follow(now),
             (Some(S::Partitioned { at, .. }), E::DrainAsked { message }) =>
@@ -229,12 +229,12 @@ impl Task {
         match event {
             Event::Placed { attempt, .. }
             | Event::Reported { attempt, .. }
+            | Event::PreemptAsked { attempt, .. }
             | Event::HostForgot { attempt } => *attempt == self.attempt,
             Event::HostUnreachable { host } => self.run.as_ref().is_some_and(|it| it.is_on(host)),
             Event::KillAsked { generation, .. } => self.generation <= *generation,
             Event::Wanted { .. }
             | Event::RestartAsked { .. }
-            | Event::PreemptAsked { .. }
             | Event::DrainAsked { .. }
             | Event::TimedOut => true,
         }

@@ -217,7 +217,7 @@ fn columns() -> Vec<(&'static str, Event)> {
         said(RunState::Lost),
         Event::KillAsked { generation: 1, message: message() },
         Event::RestartAsked { message: message() },
-        Event::PreemptAsked { message: message() },
+        Event::PreemptAsked { attempt, message: message() },
         Event::DrainAsked { message: message() },
         Event::HostUnreachable { host: "a1".into() },
         Event::HostForgot { attempt },
@@ -462,7 +462,7 @@ fn s20_nobody_waits_who_ran_for_long_or_was_asked_to_end() {
     assert_eq!(penalty(&|tale| _ = tale.wait(10_000).say(RunState::Failed)), (2, true));
     assert_eq!(penalty(&|tale| _ = tale.wait(5 * MINUTE).say(RunState::Failed)), (2, false));
     assert_eq!(asked(Event::RestartAsked { message: message() }), (2, false));
-    assert_eq!(asked(Event::PreemptAsked { message: message() }), (2, false));
+    assert_eq!(asked(Event::PreemptAsked { attempt: Attempt(1), message: message() }), (2, false));
     assert_eq!(asked(Event::DrainAsked { message: message() }), (2, false));
     // A short silence does not make an old run look young, and being given up is not its doing.
     let silence = |tale: &mut Tale| _ = tale.wait(HOUR).lose_sight().say(RunState::Running);
