@@ -89,6 +89,9 @@ pub enum Action {
         host: HostId,
         down: Option<Duration>,
     },
+    SwitchOn {
+        host: HostId,
+    },
     /// It comes back without any of what it had.
     LoseDisk {
         host: HostId,
@@ -109,8 +112,7 @@ impl World {
     pub fn act(&mut self, action: Action) {
         match action {
             Action::AddHost { id, attributes, capacity } => {
-                self.hosts.insert(id.clone(), Computer::new(id.clone(), attributes, capacity));
-                self.calendar.enter(self.now, Due::AgentStarts(id));
+                self.have_host(id, attributes, capacity);
             }
             Action::Create { job, config, instances, conduct } => {
                 self.conduct(job.clone(), conduct);
@@ -150,6 +152,7 @@ impl World {
                 let now = self.now;
                 self.stop(&host, down, |it| it.lose_power(now));
             }
+            Action::SwitchOn { host } => self.calendar.enter(self.now, Due::AgentStarts(host)),
             Action::LoseDisk { host, down } => {
                 self.tell(|| format!("{host} loses its disk"));
                 let now = self.now;

@@ -123,6 +123,12 @@ impl Computer {
         true
     }
 
+    /// It runs, and nobody has to be told.
+    pub(super) fn have(&mut self, now: Timestamp, launch: Launch) {
+        let (id, state) = (launch.task_id.clone(), RunState::Running);
+        self.tasks.insert(id, Held { launch, state, since: now, known: state });
+    }
+
     /// A run is like this now. The report, if there is an agent to make one.
     pub(super) fn become_so(
         &mut self,

@@ -3,25 +3,40 @@
 use std::time::Duration;
 
 use super::{
+    computer::Computer,
     network::Parcel,
     world::{Due, News, World},
 };
 use crate::{
     ids::{HostId, TaskId},
-    wire::{Launch, RunState, ToScheduler},
+    resources::Attributes,
+    wire::{Capacity, Launch, RunState, ToScheduler},
 };
 
-const INVENTORY_EVERY: Duration = Duration::from_secs(180);
-
 impl World {
+    /// A host that starts now.
+    pub(super) fn have_host(&mut self, id: HostId, attributes: Attributes, capacity: Capacity) {
+        self.hosts.insert(id.clone(), Computer::new(id.clone(), attributes, capacity));
+        self.calendar.enter(self.now, Due::AgentStarts(id));
+    }
+
+    /// A run that has been on a host for long.
+    pub(super) fn have_run(&mut self, id: &HostId, launch: Launch) {
+        if let Some(host) = self.hosts.get_mut(id) {
+            host.have(self.now, launch);
+        }
+    }
+
     pub(super) fn start_agent(&mut self, id: &HostId) {
         let Some(host) = self.hosts.get_mut(id).filter(|it| !it.has_agent) else { return };
         host.start_agent(self.now);
         let life = host.life;
         self.calendar.enter(self.now, Due::Dial(id.clone(), life));
-        let every = self.dice.between((0, 180_000));
-        let first = self.now + INVENTORY_EVERY + Duration::from_millis(every);
-        self.calendar.enter(first, Due::Inventory(id.clone(), life));
+        if let Some(every) = self.setup.inventory_every {
+            let more = self.dice.below(every.as_millis().try_into().unwrap_or(u64::MAX));
+            let first = self.now + every + Duration::from_millis(more);
+            self.calendar.enter(first, Due::Inventory(id.clone(), life));
+        }
         self.tell(|| format!("{id}: its agent starts"));
     }
 
@@ -33,7 +48,9 @@ impl World {
             let inventory = host.inventory();
             self.say(link, Parcel::Up(inventory));
         }
-        self.calendar.enter(self.now + INVENTORY_EVERY, Due::Inventory(id.clone(), life));
+        if let Some(every) = self.setup.inventory_every {
+            self.calendar.enter(self.now + every, Due::Inventory(id.clone(), life));
+        }
     }
 
     pub(super) fn launch(&mut self, id: &HostId, launch: Launch) {

@@ -56,6 +56,9 @@ pub struct Setup {
     pub commit_ms: (u64, u64),
     /// How long mail within the scheduler lies, in milliseconds.
     pub mail_ms: (u64, u64),
+    /// How often hosts say what they have besides when they connect.
+    pub inventory_every: Option<Duration>,
+    pub begins_at: Timestamp,
 }
 
 impl Default for Setup {
@@ -66,6 +69,8 @@ impl Default for Setup {
             latency_ms: (1, 3),
             commit_ms: (1, 4),
             mail_ms: (0, 1),
+            inventory_every: Some(Duration::from_secs(180)),
+            begins_at: Timestamp(1_000_000),
         }
     }
 }
@@ -109,7 +114,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(15);
 impl World {
     pub fn new(seed: u64, setup: Setup) -> Self {
         let mut world = Self {
-            now: Timestamp(1_000_000),
+            now: setup.begins_at,
             dice: Dice::new(seed),
             calendar: Calendar::new(),
             records: BTreeMap::new(),
@@ -167,6 +172,7 @@ impl World {
         std::mem::take(&mut self.news)
     }
 
+    /// What happens at a certain time, unless it is done by then.
     pub fn plan(&mut self, at: Timestamp, action: Action) {
         self.calendar.enter(at, Due::Action(Box::new(action)));
     }
@@ -278,6 +284,11 @@ impl World {
             self.calendar.enter(at, Due::Mail(life, then));
         }
         self.write();
+    }
+
+    /// This has always been on the scheduler's disk.
+    pub(super) fn install(&mut self, changes: &[Change]) {
+        self.keep(changes);
     }
 
     fn keep(&mut self, changes: &[Change]) {

@@ -1,0 +1,71 @@
+use serde_json::{Value, json};
+
+use crate::simulation::Scenario;
+
+fn job(name: &str, cpu: f64, instances: u32) -> Value {
+    json!({
+        "role": "www", "environment": "prod", "name": name, "service": true,
+        "instances": instances,
+        "task": {
+            "name": name,
+            "processes": [{ "name": "p", "cmdline": "true" }],
+            "resources": { "cpu": cpu, "ram": 1 << 20, "disk": 1 << 20 },
+        },
+    })
+}
+
+fn scenario(fields: Value) -> Result<Scenario, String> {
+    serde_json::from_value(fields).map_err(|it| it.to_string())
+}
+
+#[test]
+fn mistakes_are_said_with_their_place() {
+    let host = json!({ "name": "h", "cpu": 1, "ram_mb": 1, "disk_mb": 1 });
+    let mut bad = job("web", 1.0, 1);
+    bad["task"]["resources"]["cpu"] = json!(-1);
+    for (fields, complaint) in [
+        (json!({ "hosts": [host, host] }), "hosts[1]: there are two hosts named h"),
+        (json!({ "hosts": [{ "name": "h" }] }), "missing field `cpu`"),
+        (json!({ "hots": [] }), "unknown field `hots`"),
+        (json!({ "duration_secs": -1 }), "duration_secs: -1 is out of range"),
+        (json!({ "timeline": [{ "at_secs": 1 }] }), "timeline[0]: besides at_secs"),
+        (json!({ "timeline": [{ "kill": { "job": "x" } }] }), "x is not role/environment/name"),
+        (json!({ "jobs": [{ "job": bad }] }), "jobs[0].job/task/resources/cpu: "),
+        (
+            json!({ "jobs": [{ "job": job("web", 1.0, 1), "lasts_secs": [2, 1] }] }),
+            "jobs[0].lasts_secs: 2 to 1 is the wrong way round",
+        ),
+    ] {
+        let said = scenario(fields).unwrap_err();
+        assert!(said.contains(complaint), "{said}");
+    }
+}
+
+#[test]
+fn what_is_lost_moves_and_what_does_not_fit_waits() {
+    let scenario = scenario(json!({
+        "seed": 1, "duration_secs": 1200,
+        "hosts": [{ "name": "h", "count": 4, "racks": 2, "cpu": 4, "ram_mb": 64, "disk_mb": 64 }],
+        "jobs": [{ "job": job("web", 1.0, 8) }, { "job": job("big", 8.0, 1) }],
+        "timeline": [
+            { "at_secs": 300, "lose_hosts": ["h-1"] },
+            { "at_secs": 900, "return_hosts": ["h-*"] },
+            { "at_secs": 900, "lose_hosts": ["x"] },
+            { "at_secs": 901, "create": { "job": job("web", 1.0, 1) } },
+        ],
+    }))
+    .unwrap();
+    let report = scenario.run();
+    assert_eq!(report, scenario.run(), "the same seed gives the same history");
+    let line = |secs| report.lines.iter().find(|it| it.at_secs == secs).unwrap();
+    let seen = |secs| (line(secs).hosts, line(secs).running, line(secs).pending);
+    assert_eq!((seen(0), seen(250)), ((4, 0, 0), (4, 8, 1)));
+    assert_eq!((seen(600), seen(1200)), ((3, 8, 1), (4, 8, 1)));
+    assert_eq!((line(250).cpu_percent, line(600).cpu_percent), (50, 66));
+    let web = report.jobs.iter().find(|it| it.job == "www/prod/web").unwrap();
+    assert_eq!((web.placed, web.lost, web.running), (10, 2, 8));
+    let refused = ["0:15:00  there is no host x", "0:15:01  www/prod/web: "];
+    assert!(report.refused.iter().zip(refused).all(|(it, begin)| it.starts_with(begin)));
+    let text = report.to_string();
+    assert!(text.contains("www/prod/web: 8 of 8 running; placed 10 times"), "{text}");
+}
