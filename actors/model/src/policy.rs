@@ -1,10 +1,11 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
-use crate::{preemption::Preemption, quota};
+use crate::{matching::Scheduling, preemption::Preemption, quota};
 
 /// All of it. A scheduler is told once, when it starts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     pub preemption: Preemption,
     pub quota: quota::Rules,
+    pub scheduling: Scheduling,
 }

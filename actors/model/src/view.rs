@@ -16,10 +16,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::moves::Moves;
 use crate::{
     config::TaskConfig,
     host::Host,
-    ids::{ConfigId, HostId, JobKey, TaskId, TaskKey},
+    ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
@@ -29,6 +30,10 @@ use crate::{
     task::{Placement, Run, Status, Task},
     wire::ProcessView,
 };
+
+mod moves;
+
+pub use moves::{Missed, Move, Stay};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
@@ -42,6 +47,7 @@ pub struct View {
     pub slots: BTreeMap<TaskId, TaskKey>,
     /// Entities that kept crashing and were left alone: their key, and what they said last.
     pub quarantined: BTreeMap<String, Quarantine>,
+    moves: Moves,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -144,9 +150,11 @@ impl View {
             }
             (RecordKey::Host(id), Some(Record::Host(host))) => {
                 self.host(id).host.clone_from(host);
+                self.moves.add(Move::Host(Arc::new(host.clone())));
             }
             (RecordKey::Host(id), None) => {
                 self.hosts.remove(id);
+                self.moves.add(Move::Gone(id.clone()));
             }
             (RecordKey::Quota(role), Some(Record::Quota(quota))) => {
                 self.quotas.insert(role.clone(), quota.clone());
@@ -220,24 +228,47 @@ impl View {
         job.settle(key.instance, before.as_ref(), after);
         let before = before.as_ref().and_then(|it| it.run.as_ref());
         let after = after.and_then(|it| it.run.as_ref());
+        self.place(key, before, after);
         if before.map(|it| &it.id) != after.map(|it| &it.id) {
             if let Some(run) = before {
-                job.processes.remove(&run.id);
+                self.job(&key.job).processes.remove(&run.id);
                 self.slots.remove(&run.id);
             }
             if let Some(run) = after {
                 self.slots.insert(run.id.clone(), key.clone());
             }
         }
+    }
+
+    /// Where a slot's run is now, and where it was.
+    fn place(&mut self, key: &TaskKey, before: Option<&Run>, after: Option<&Run>) {
         let (from, to) = (before.and_then(booking), after.and_then(booking));
-        if from != to {
-            if let Some((config, at)) = from {
-                self.release(key, config, at);
-            }
-            if let Some((config, at)) = to {
-                self.take(key, config, at);
+        if from == to {
+            return;
+        }
+        if let (Some(run), Some((config, at))) = (before, from) {
+            self.release(key, config, at);
+            if let Some(stay) = self.stay(key, run.attempt, config, at) {
+                self.moves.add(Move::Released(stay));
             }
         }
+        if let (Some(run), Some((config, at))) = (after, to) {
+            self.take(key, config, at);
+            if let Some(stay) = self.stay(key, run.attempt, config, at) {
+                self.moves.add(Move::Taken(stay));
+            }
+        }
+    }
+
+    fn stay(
+        &self,
+        key: &TaskKey,
+        attempt: Attempt,
+        config: ConfigId,
+        at: &Placement,
+    ) -> Option<Stay> {
+        let config = self.jobs.get(&key.job)?.configs.get(&config)?.clone();
+        Some(Stay { task: key.clone(), attempt, config, at: at.clone() })
     }
 
     fn take(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {

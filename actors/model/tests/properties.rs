@@ -5,20 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use airglow_model::{
-    config::{Kind, Ports, TaskConfig},
+    config::Ports,
     ids::{Attempt, ConfigId, HostId, JobKey, TaskId},
     instances::InstanceSet,
     machine::{Machine, Timestamp},
-    matching::{Group, Offer, PortPool, place},
     record::{Record, RecordKey},
-    resources::{Attributes, Constraint, Demand, Resources},
     spec::PartitionPolicy,
     task::{Event, Placement, Policy, Run, Status, Task},
-    tier::Tier,
     wire::RunState,
 };
 use proptest::{collection::vec, option, prelude::*};
-use serde_json::json;
 
 fn run_state() -> impl Strategy<Value = RunState> {
     prop_oneof![
@@ -198,106 +194,5 @@ proptest! {
         if !a.is_empty() {
             prop_assert_eq!(a.to_string().parse::<InstanceSet>().unwrap(), a);
         }
-    }
-
-    #[test]
-    fn plans_keep_to_what_there_is_and_leave_nothing_that_fits(
-        seed in any::<u64>(),
-        hosts in vec((0..5_u64, 0..3_u32, 0..6_u16, any::<bool>()), 0..8),
-        jobs in vec((1..3_u64, 0..3_usize, option::of(1..4_u32), 0..30_u32), 0..5),
-    ) {
-        check_plan(seed, &hosts, &jobs);
-    }
-}
-
-/// `hosts`: cores, rack, ports, up. `jobs`: cores, ports, limit for each rack, instances.
-fn check_plan(seed: u64, hosts: &[(u64, u32, u16, bool)], jobs: &[(u64, usize, Option<u32>, u32)]) {
-    let ids: Vec<HostId> = (0..hosts.len()).map(|it| HostId(format!("h{it}").into())).collect();
-    let racks: Vec<Attributes> = hosts
-        .iter()
-        .map(|&(_, rack, ..)| [("rack".to_owned(), [format!("r{rack}")].into())].into())
-        .collect();
-    let cores = |count: u64| Resources { cpu_milli: count * 1000, ..Resources::default() };
-    let offers: Vec<Offer<'_>> = (0..hosts.len())
-        .map(|it| Offer {
-            host: &ids[it],
-            attributes: &racks[it],
-            capacity: cores(hosts[it].0),
-            free: cores(hosts[it].0),
-            free_ports: PortPool::new(&[(1, hosts[it].2)], &BTreeSet::new()),
-            up: hosts[it].3,
-        })
-        .collect();
-    let configs: Vec<TaskConfig> = jobs
-        .iter()
-        .enumerate()
-        .map(|(it, &(cpus, ports, limit, _))| TaskConfig {
-            resources: cores(cpus),
-            ports: (0..ports).map(|it| it.to_string()).collect(),
-            constraints: limit
-                .map(|it| Constraint { attribute: "rack".into(), demand: Demand::Limit(it) })
-                .into_iter()
-                .collect(),
-            ..config(&format!("job{it}"))
-        })
-        .collect();
-    let waiting: Vec<Vec<u32>> = jobs.iter().map(|it| (0..it.3).collect()).collect();
-    let placed = BTreeMap::new();
-    let groups: Vec<Group<'_>> = (0..jobs.len())
-        .map(|it| Group {
-            job: &configs[it].job,
-            config: &configs[it],
-            tasks: &waiting[it],
-            since: Timestamp(0),
-            placed: &placed,
-        })
-        .collect();
-
-    let plan = place(seed, &groups, &offers);
-
-    let mut cpus: Vec<u64> = hosts.iter().map(|it| it.0).collect();
-    let mut ports: Vec<BTreeSet<u16>> = hosts.iter().map(|it| (1..=it.2).collect()).collect();
-    let mut on_rack: BTreeMap<(usize, u32), u32> = BTreeMap::new();
-    let mut left: Vec<BTreeSet<u32>> = jobs.iter().map(|it| (0..it.3).collect()).collect();
-    for (task, at) in &plan.assign {
-        let host = ids.iter().position(|it| *it == at.host).unwrap();
-        let job = configs.iter().position(|it| it.job == task.job).unwrap();
-        assert!(hosts[host].3, "nothing goes to a host that is down");
-        assert!(left[job].remove(&task.instance), "an instance is placed once");
-        cpus[host] = cpus[host].checked_sub(jobs[job].0).expect("no more cores than there are");
-        assert_eq!(at.ports.len(), jobs[job].1);
-        assert!(at.ports.values().all(|it| ports[host].remove(it)), "a port is given out once");
-        *on_rack.entry((job, hosts[host].1)).or_default() += 1;
-    }
-    for (job, &(needs, port_count, limit, _)) in jobs.iter().enumerate() {
-        let on = |rack| on_rack.get(&(job, rack)).copied().unwrap_or(0);
-        let limit = limit.unwrap_or(u32::MAX);
-        assert!(on_rack.iter().all(|(&(it, _), &count)| it != job || count <= limit));
-        let why = plan.waiting.iter().find(|(group, _)| *group == job);
-        assert_eq!(why.is_some(), !left[job].is_empty(), "who waits is told why");
-        let fits = |host: usize| {
-            let (_, rack, _, up) = hosts[host];
-            up && needs <= cpus[host] && port_count <= ports[host].len() && on(rack) < limit
-        };
-        assert!(left[job].is_empty() || !(0..hosts.len()).any(fits), "nobody waits who would fit");
-    }
-}
-
-fn config(name: &str) -> TaskConfig {
-    let resources = json!({ "cpu": 1.0, "ram": 1 << 20, "disk": 1 << 20 });
-    let process = json!({ "name": name, "cmdline": "true" });
-    let task = json!({ "name": name, "processes": [process], "resources": resources });
-    let spec = json!({ "cluster": "c", "role": "www", "name": name, "task": task });
-    TaskConfig {
-        job: JobKey::new("www", "devel", name),
-        kind: Kind::Adhoc,
-        resources: Resources::default(),
-        ports: BTreeSet::new(),
-        constraints: Vec::new(),
-        tier: "preemptible".into(),
-        class: Tier::default(),
-        priority: 0,
-        max_task_failures: 1,
-        spec: serde_json::from_value(spec).unwrap(),
     }
 }

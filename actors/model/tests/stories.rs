@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     fs,
     path::Path,
@@ -19,12 +19,13 @@ use airglow_model::{
     ids::{HostId, JobKey, TaskId, TaskKey},
     job::{self, Job, Unwanted},
     machine::{Machine, Timestamp},
-    matching::{self, Group, Offer, PortPool},
+    matching::{Matchmaker, Placed, Scheduling},
     reconcile::{self, Correction},
-    record::{Change, Record, RecordKey},
+    record::{Change, Committed, Record, RecordKey},
     resources::Resources,
     spec::{JobSpec, Limits},
-    task::{self, Policy, Status, Task},
+    task::{self, Policy, Task},
+    view::View,
     wire::{Capacity, Hello, Inventoried, RunState},
 };
 use serde_json::{Value, json};
@@ -153,10 +154,8 @@ impl Cluster {
                     Todo::Ask(effect) => self.ask(&effect),
                 }
             }
-            let plan = self.plan();
-            for (key, at) in plan.assign {
-                let attempt = self.tasks[&key].attempt;
-                self.todo.push_back(Todo::Tell(key, task::Event::Placed { attempt, at }));
+            for Placed { task, attempt, at } in self.matchmaker().round(self.now) {
+                self.todo.push_back(Todo::Tell(task, task::Event::Placed { attempt, at }));
             }
             if self.todo.is_empty() {
                 return;
@@ -391,67 +390,24 @@ impl Cluster {
         self.todo.extend(self.tasks.values().flat_map(Task::effects).map(Todo::Ask));
     }
 
-    fn plan(&self) -> matching::Plan {
-        let mut used: BTreeMap<&HostId, (Resources, BTreeSet<u16>)> = BTreeMap::new();
-        let mut placed: BTreeMap<&JobKey, BTreeMap<HostId, u32>> = BTreeMap::new();
-        let mut waiting: BTreeMap<&JobKey, Vec<u32>> = BTreeMap::new();
-        for task in self.tasks.values().filter(|it| it.is_active()) {
-            match task.placement() {
-                Some(at) => {
-                    let (resources, ports) = used.entry(&at.host).or_default();
-                    *resources = resources.plus(self.config(&task.key.job).resources);
-                    ports.extend(at.ports.values());
-                    *placed
-                        .entry(&task.key.job)
-                        .or_default()
-                        .entry(at.host.clone())
-                        .or_default() += 1;
+    /// One that knows what is on disk, and who waits.
+    fn matchmaker(&self) -> Matchmaker {
+        let change = |(key, record): (&RecordKey, &Record)| Change {
+            key: key.clone(),
+            record: Some(record.clone()),
+        };
+        let mut view = View::default();
+        view.apply(&Committed { seq: 1, changes: self.records.iter().map(change).collect() });
+        let mut matchmaker = Matchmaker::new(Scheduling::default());
+        matchmaker.catch_up(&view);
+        for task in self.tasks.values() {
+            for effect in task.effects() {
+                if let task::Effect::Seek { attempt, config } = effect {
+                    matchmaker.seek(self.now, task.key.clone(), attempt, config, &view);
                 }
-                None if task.status() == Some(Status::Pending) => {
-                    waiting.entry(&task.key.job).or_default().push(task.key.instance);
-                }
-                None => {}
             }
         }
-        let offer = |host: &Host| {
-            let (taken, ports) = used.get(&host.id).cloned().unwrap_or_default();
-            (
-                host.capacity.resources.saturating_sub(taken),
-                PortPool::new(&host.capacity.ports, &ports),
-            )
-        };
-        let offers: Vec<_> = self
-            .hosts
-            .values()
-            .map(|host| Offer {
-                host: &host.id,
-                attributes: &host.attributes,
-                capacity: host.capacity.resources,
-                free: offer(host).0,
-                free_ports: offer(host).1,
-                up: matches!(host.contact, host::Contact::Up { .. }),
-            })
-            .collect();
-        let nowhere = BTreeMap::new();
-        let groups: Vec<_> = waiting
-            .iter()
-            .map(|(&job, tasks)| Group {
-                job,
-                config: self.config(job),
-                tasks,
-                since: self.now,
-                placed: placed.get(job).unwrap_or(&nowhere),
-            })
-            .collect();
-        matching::place(0, &groups, &offers)
-    }
-
-    fn config(&self, job: &JobKey) -> &TaskConfig {
-        let key = RecordKey::Config(job.clone(), self.jobs[job].config);
-        let Record::Config(config) = &self.records[&key] else {
-            panic!("{job} has no configuration")
-        };
-        config
+        matchmaker
     }
 
     fn show(&mut self, name: &str) {
@@ -474,7 +430,9 @@ impl Cluster {
     }
 
     fn why(&mut self, name: &str) {
-        for (_, why) in self.plan().waiting {
+        let mut matchmaker = self.matchmaker();
+        matchmaker.round(self.now);
+        for (_, _, why) in matchmaker.reasons(self.now) {
             for (reason, count) in &why.vetoes {
                 writeln!(self.out, "{name}: {reason} on {count} of {}", why.hosts).unwrap();
             }

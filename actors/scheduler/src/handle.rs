@@ -116,6 +116,7 @@ impl Scheduler {
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
+            scheduling: policy.scheduling.clone(),
             view: view.clone(),
             scribe,
             lines: lines.clone(),

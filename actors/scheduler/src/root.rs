@@ -21,6 +21,7 @@ use airglow_kit::{
 use airglow_model::{
     admission::Rules,
     host::{Contact, Event},
+    matching::Scheduling,
     restart::Intensity,
     view::{Note, Quarantine, View},
 };
@@ -48,6 +49,7 @@ const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_s
 pub(crate) struct Soil {
     pub(crate) cluster: String,
     pub(crate) rules: Rules,
+    pub(crate) scheduling: Scheduling,
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
     pub(crate) lines: Lines,
@@ -125,7 +127,9 @@ async fn entities(soil: Soil, fate: Fate) {
     // They need to know each other before they are there.
     let (for_tasks, for_hosts) = (Context::new(), Context::new());
     let (tasks, hosts) = (for_tasks.address(), for_hosts.address());
-    let matchmaker = Matchmaker::new(view.clone(), scribe, tasks.clone(), fate.lifeline()).start();
+    let scheduling = soil.scheduling.clone();
+    let matchmaker =
+        Matchmaker::new(view.clone(), scribe, tasks.clone(), scheduling, fate.lifeline()).start();
     let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
     for_tasks.run(nursery.supervisor(task::Links {
         view: view.clone(),

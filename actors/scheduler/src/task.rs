@@ -3,9 +3,9 @@
 use actix::prelude::*;
 use airglow_kit::Supervisor;
 use airglow_model::{
-    ids::{ConfigId, TaskKey},
+    ids::TaskKey,
     machine::Machine,
-    task::{Effect, Event, State, Task},
+    task::{Effect, Event, Status, Task},
     view::View,
 };
 use airglow_store::ReadModel;
@@ -54,8 +54,8 @@ impl Role for Task {
             }
         }
         let Some(before) = before else { return };
-        if let Some(config) = waits(before).filter(|_| waits(self).is_none() && !occupies(self)) {
-            links.matchmaker.do_send(Withdraw { task: self.key.clone(), config });
+        if waits(before) && !waits(self) && !occupies(self) {
+            links.matchmaker.do_send(Withdraw(self.key.clone()));
         }
         if occupies(before) && !occupies(self) {
             links.matchmaker.do_send(Look);
@@ -63,10 +63,8 @@ impl Role for Task {
     }
 }
 
-/// With which configuration it waits for a place, if it does.
-fn waits(task: &Task) -> Option<ConfigId> {
-    let run = task.run.as_ref().filter(|it| it.state == State::Pending)?;
-    Some(run.config)
+fn waits(task: &Task) -> bool {
+    task.status() == Some(Status::Pending)
 }
 
 /// Whether something of a host is its.

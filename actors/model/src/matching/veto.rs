@@ -6,11 +6,16 @@ use std::{
     fmt,
 };
 
-use super::{Group, Offer, Round};
+use super::{
+    group::{Group, ports_needed},
+    memory::{Unmet, is_kept_from, unmet},
+    pool::{Pool, Seat},
+};
 use crate::{
-    config::DEDICATED,
+    config::{DEDICATED, TaskConfig},
+    host::{Contact, Mode},
     ids::HostId,
-    resources::{Constraint, Demand},
+    resources::Demand,
     view::Pending,
 };
 
@@ -20,6 +25,10 @@ pub enum Veto<'a> {
     /// The host is kept for those who ask for it.
     Dedicated,
     Down,
+    /// It is being emptied, or has been.
+    Maintenance {
+        drained: bool,
+    },
     /// The host does not have what is demanded of this attribute.
     Constraint(&'a str),
     /// There are as many of the job as may be where this attribute is the same.
@@ -45,7 +54,11 @@ impl Veto<'_> {
     fn in_kind(self) -> Self {
         match self {
             Self::Insufficient { what, .. } => Self::Insufficient { what, short: 0 },
-            Self::Dedicated | Self::Down | Self::Constraint(_) | Self::Limit(_) => self,
+            Self::Dedicated
+            | Self::Down
+            | Self::Maintenance { .. }
+            | Self::Constraint(_)
+            | Self::Limit(_) => self,
         }
     }
 
@@ -55,7 +68,7 @@ impl Veto<'_> {
     fn score(self) -> u64 {
         match self {
             Self::Dedicated => 1_000_000,
-            Self::Down => 100_000,
+            Self::Down | Self::Maintenance { .. } => 100_000,
             Self::Constraint(_) | Self::Limit(_) => 10_000,
             Self::Insufficient { what, short } => {
                 let big = match what {
@@ -77,6 +90,8 @@ impl fmt::Display for Veto<'_> {
         match self {
             Self::Dedicated => f.write_str("Host is dedicated"),
             Self::Down => f.write_str("Host is down"),
+            Self::Maintenance { drained: false } => f.write_str("Host is draining for maintenance"),
+            Self::Maintenance { drained: true } => f.write_str("Host is drained for maintenance"),
             Self::Constraint(name) => write!(f, "Constraint not satisfied: {name}"),
             Self::Limit(name) => write!(f, "Limit not satisfied: {name}"),
             Self::Insufficient { what, .. } => write!(f, "Insufficient: {what}"),
@@ -96,148 +111,120 @@ impl fmt::Display for What {
     }
 }
 
-impl<'a> Round<'a> {
-    /// What speaks against the host now: the first kind of reason that does, since who changes the
-    /// one will look at the next; but of resources, all that are short.
-    pub(super) fn vetoes(&self, group: &Group<'a>, host: usize) -> Vec<Veto<'a>> {
-        let offer: &'a Offer<'a> = &self.offers[host];
-        let constraints: &'a [Constraint] = &group.config.constraints;
-        if offer.attributes.contains_key(DEDICATED) && !group.config.is_dedicated() {
-            return vec![Veto::Dedicated];
-        }
-        if !offer.up {
-            return vec![Veto::Down];
-        }
-        let unmet = |it: &'a Constraint| self.constraint_veto(group, offer, it);
-        if let Some(veto) = constraints.iter().find_map(unmet) {
-            return vec![veto];
-        }
-        self.shortages(group, host)
+/// What speaks against the host now: the first kind of reason that does, since who changes the one
+/// will look at the next; but of resources, all that are short.
+fn vetoes<'a>(group: &'a Group, seat: &Seat) -> Vec<Veto<'a>> {
+    let (config, host) = (&*group.config, &*seat.host);
+    if is_kept_from(config, &host.attributes) {
+        return vec![Veto::Dedicated];
     }
-
-    fn constraint_veto(
-        &self,
-        group: &Group<'_>,
-        offer: &'a Offer<'a>,
-        constraint: &'a Constraint,
-    ) -> Option<Veto<'a>> {
-        let name = constraint.attribute.as_str();
-        let has = offer.attributes.get(name);
-        match &constraint.demand {
-            Demand::Value { negated, values } => {
-                let matches = has.is_some_and(|has| !has.is_disjoint(values));
-                (matches == *negated).then_some(Veto::Constraint(name))
-            }
-            Demand::Limit(limit) => match has {
-                None => Some(Veto::Constraint(name)),
-                Some(has) => {
-                    let crowd = &self.crowds[group.job];
-                    let full = |value: &'a String| *limit <= crowd.at(name, value);
-                    has.iter().any(full).then_some(Veto::Limit(name))
-                }
-            },
-        }
+    if !matches!(host.contact, Contact::Up { .. }) {
+        return vec![Veto::Down];
     }
-
-    fn shortages(&self, group: &Group<'_>, host: usize) -> Vec<Veto<'a>> {
-        let free = &self.spare[host];
-        let needs = &group.config.resources;
-        let count = |it: usize| u64::try_from(it).expect("nobody has that many ports");
-        [
-            (What::Cpu, needs.cpu_milli, free.resources.cpu_milli),
-            (What::Ram, needs.ram_mb, free.resources.ram_mb),
-            (What::Disk, needs.disk_mb, free.resources.disk_mb),
-            (What::Ports, count(group.config.ports.len()), count(free.ports.len())),
-            (What::Gpu, needs.gpus, free.resources.gpus),
-        ]
-        .into_iter()
-        .filter(|(_, needed, free)| needed > free)
-        .map(|(what, needed, free)| Veto::Insufficient { what, short: needed - free })
-        .collect()
+    match &host.mode {
+        Mode::None | Mode::Scheduled { .. } => {}
+        Mode::Draining { .. } => return vec![Veto::Maintenance { drained: false }],
+        Mode::Drained { .. } => return vec![Veto::Maintenance { drained: true }],
     }
+    match unmet(config, &host.attributes, &group.memory) {
+        Some(Unmet::Constraint(name)) => vec![Veto::Constraint(name)],
+        Some(Unmet::Limit(name)) => vec![Veto::Limit(name)],
+        None => shortages(config, seat),
+    }
+}
 
-    /// Why what is left of `group` waits, host by host, when everybody has been placed that can be.
-    pub(super) fn explain(&self, group: &Group<'a>) -> Pending {
-        let mut counts: BTreeMap<Veto<'a>, usize> = BTreeMap::new();
-        let mut nearest: Option<(u64, usize, Vec<Veto<'a>>)> = None;
-        for host in 0..self.offers.len() {
-            let vetoes = self.vetoes(group, host);
-            for &veto in &vetoes {
-                *counts.entry(veto.in_kind()).or_default() += 1;
-            }
-            let score = vetoes.iter().map(|it| it.score()).sum();
-            if nearest.as_ref().is_none_or(|&(best, ..)| score < best) {
-                nearest = Some((score, host, vetoes));
-            }
+fn shortages<'a>(config: &TaskConfig, seat: &Seat) -> Vec<Veto<'a>> {
+    let (needs, free) = (&config.resources, &seat.free);
+    [
+        (What::Cpu, needs.cpu_milli, free.cpu_milli),
+        (What::Ram, needs.ram_mb, free.ram_mb),
+        (What::Disk, needs.disk_mb, free.disk_mb),
+        (What::Ports, ports_needed(config).into(), seat.ports.free().into()),
+        (What::Gpu, needs.gpus, free.gpus),
+    ]
+    .into_iter()
+    .filter(|(_, needed, free)| needed > free)
+    .map(|(what, needed, free)| Veto::Insufficient { what, short: needed - free })
+    .collect()
+}
+
+/// Why what is left of `group` waits, host by host, when everybody has been placed that can be.
+pub(super) fn explain(pool: &Pool, group: &Group) -> Pending {
+    let mut counts: BTreeMap<Veto<'_>, usize> = BTreeMap::new();
+    let mut nearest: Option<(u64, &Seat, Vec<Veto<'_>>)> = None;
+    for seat in pool.by_name().map(|it| pool.seat(it)) {
+        let vetoes = vetoes(group, seat);
+        for &veto in &vetoes {
+            *counts.entry(veto.in_kind()).or_default() += 1;
         }
-        let mut vetoes: Vec<_> =
-            counts.into_iter().map(|(veto, count)| (veto.to_string(), count)).collect();
-        vetoes.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        Pending {
-            since: group.since,
-            hosts: self.offers.len(),
-            vetoes,
-            nearest: nearest.map(|(_, host, vetoes)| self.in_words(group, host, &vetoes)),
+        let score = vetoes.iter().map(|it| it.score()).sum();
+        if nearest.as_ref().is_none_or(|&(best, ..)| score < best) {
+            nearest = Some((score, seat, vetoes));
         }
     }
-
-    /// What the host lacks, in words that go after its name.
-    fn in_words(&self, group: &Group<'a>, host: usize, vetoes: &[Veto<'a>]) -> (HostId, String) {
-        let offer = &self.offers[host];
-        let has = |name: &str| match offer.attributes.get(name) {
-            None => format!("has no {name}"),
-            Some(values) => format!("has {name} {}", listed(values, ", ")),
-        };
-        let takes = |name: &str| {
-            let constraint = group.config.constraints.iter().find(|it| it.attribute == name);
-            match constraint.map(|it| &it.demand) {
-                Some(Demand::Value { negated: false, values }) => {
-                    format!(", not {}", listed(values, " or "))
-                }
-                Some(Demand::Value { negated: true, .. }) => ", which is ruled out".to_owned(),
-                Some(Demand::Limit(_)) | None => String::new(),
-            }
-        };
-        let words = vetoes.iter().map(|veto| match *veto {
-            Veto::Dedicated => format!("{}, and is for those who ask for it", has(DEDICATED)),
-            Veto::Down => "has not been heard of".to_owned(),
-            Veto::Constraint(name) => format!("{}{}", has(name), takes(name)),
-            Veto::Limit(name) => {
-                format!("{}, where the job has as many instances as it may", has(name))
-            }
-            Veto::Insufficient { what, short } => self.lack(host, what, short),
-        });
-        (offer.host.clone(), words.collect::<Vec<_>>().join("; "))
+    let mut vetoes: Vec<_> =
+        counts.into_iter().map(|(veto, count)| (veto.to_string(), count)).collect();
+    vetoes.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    Pending {
+        since: group.since,
+        hosts: pool.hosts(),
+        vetoes,
+        nearest: nearest.map(|(_, seat, vetoes)| in_words(&group.config, seat, &vetoes)),
     }
+}
 
-    fn lack(&self, host: usize, what: What, short: u64) -> String {
-        let (free, all) = (self.spare[host].resources, self.offers[host].capacity);
-        let s = |plural: bool| if plural { "s" } else { "" };
-        match what {
-            What::Cpu => format!(
-                "needs {} more core{}: {} free of {}",
-                Cores(short),
-                s(short != 1000),
-                Cores(free.cpu_milli),
-                Cores(all.cpu_milli)
-            ),
-            What::Ram => {
-                format!("needs {short} MB more RAM: {} MB free of {}", free.ram_mb, all.ram_mb)
+/// What the host lacks, in words that go after its name.
+fn in_words(config: &TaskConfig, seat: &Seat, vetoes: &[Veto<'_>]) -> (HostId, String) {
+    let has = |name: &str| match seat.host.attributes.get(name) {
+        None => format!("has no {name}"),
+        Some(values) => format!("has {name} {}", listed(values, ", ")),
+    };
+    let takes = |name: &str| {
+        let constraint = config.constraints.iter().find(|it| it.attribute == name);
+        match constraint.map(|it| &it.demand) {
+            Some(Demand::Value { negated: false, values }) => {
+                format!(", not {}", listed(values, " or "))
             }
-            What::Disk => {
-                format!("needs {short} MB more disk: {} MB free of {}", free.disk_mb, all.disk_mb)
-            }
-            What::Ports => format!(
-                "needs {short} more port{}: {} free",
-                s(short != 1),
-                self.spare[host].ports.len()
-            ),
-            What::Gpu => format!(
-                "needs {short} more GPU{}: {} free of {}",
-                s(short != 1),
-                free.gpus,
-                all.gpus
-            ),
+            Some(Demand::Value { negated: true, .. }) => ", which is ruled out".to_owned(),
+            Some(Demand::Limit(_)) | None => String::new(),
+        }
+    };
+    let words = vetoes.iter().map(|veto| match *veto {
+        Veto::Dedicated => format!("{}, and is for those who ask for it", has(DEDICATED)),
+        Veto::Down => "has not been heard of".to_owned(),
+        Veto::Maintenance { drained: false } => "is being emptied for maintenance".to_owned(),
+        Veto::Maintenance { drained: true } => "was emptied for maintenance".to_owned(),
+        Veto::Constraint(name) => format!("{}{}", has(name), takes(name)),
+        Veto::Limit(name) => {
+            format!("{}, where the job has as many instances as it may", has(name))
+        }
+        Veto::Insufficient { what, short } => lack(seat, what, short),
+    });
+    (seat.host.id.clone(), words.collect::<Vec<_>>().join("; "))
+}
+
+fn lack(seat: &Seat, what: What, short: u64) -> String {
+    let (free, all) = (seat.free, seat.host.capacity.resources);
+    let s = |plural: bool| if plural { "s" } else { "" };
+    match what {
+        What::Cpu => format!(
+            "needs {} more core{}: {} free of {}",
+            Cores(short),
+            s(short != 1000),
+            Cores(free.cpu_milli),
+            Cores(all.cpu_milli)
+        ),
+        What::Ram => {
+            format!("needs {short} MB more RAM: {} MB free of {}", free.ram_mb, all.ram_mb)
+        }
+        What::Disk => {
+            format!("needs {short} MB more disk: {} MB free of {}", free.disk_mb, all.disk_mb)
+        }
+        What::Ports => {
+            format!("needs {short} more port{}: {} free", s(short != 1), seat.ports.free())
+        }
+        What::Gpu => {
+            format!("needs {short} more GPU{}: {} free of {}", s(short != 1), free.gpus, all.gpus)
         }
     }
 }

@@ -1,0 +1,337 @@
+//! Who waits, what there is, and what was given out and is not in the view yet.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    group::{Group, GroupKey, ports_needed},
+    pool::Pool,
+    scheduling::Scheduling,
+    turns::{LastTurns, TURN, Turns},
+    veto,
+};
+use crate::{
+    config::TaskConfig,
+    hash::mix,
+    ids::{Attempt, ConfigId, JobKey, TaskKey},
+    instances::InstanceSet,
+    machine::Timestamp,
+    task::Placement,
+    view::{Missed, Move, Pending, Stay, View},
+};
+
+/// Brings waiting instances and free hosts together. It has no clock: whoever holds it says what
+/// time it is, and when there is a round.
+///
+/// The view does not show a placement before the instance has committed it, and rounds do not wait
+/// for that. So what was given out is booked here until the instance has answered, and nothing is
+/// ever given out twice.
+#[derive(Clone, Debug)]
+pub struct Matchmaker {
+    scheduling: Scheduling,
+    pool: Pool,
+    /// How much of the view's moves is in the pool.
+    version: Option<u64>,
+    /// By job; some of them wait for nothing now.
+    groups: BTreeMap<GroupKey, Group>,
+    waiting: usize,
+    /// Given out, and not answered yet.
+    given: BTreeMap<TaskKey, Given>,
+    /// They have answered; the view that is caught up with next knows what they have made of it.
+    answered: Vec<TaskKey>,
+    last: LastTurns,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Debug)]
+struct Given {
+    stay: Stay,
+    /// The view shows it, so its end will be heard of from there.
+    is_shown: bool,
+    is_answered: bool,
+}
+
+/// An instance has a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    pub task: TaskKey,
+    pub attempt: Attempt,
+    pub at: Placement,
+}
+
+/// What it has done so far, and has to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    pub rounds: u64,
+    pub placed: u64,
+    /// How many instances wait, in how many groups.
+    pub waiting: usize,
+    pub waiting_groups: usize,
+    /// How many placements are on their way.
+    pub given: usize,
+}
+
+/// How many placements may be on their way to the disk. More would only queue up there.
+const GIVEN_MAX: usize = 8192;
+
+/// How many groups are remembered while they wait for nothing, because the next of their instances
+/// may come any moment.
+const IDLE_MAX: usize = 1024;
+
+impl Matchmaker {
+    pub fn new(scheduling: Scheduling) -> Self {
+        Self {
+            scheduling,
+            pool: Pool::new(),
+            version: None,
+            groups: BTreeMap::new(),
+            waiting: 0,
+            given: BTreeMap::new(),
+            answered: Vec::new(),
+            last: LastTurns::default(),
+            numbers: Numbers::default(),
+        }
+    }
+
+    pub fn numbers(&self) -> Numbers {
+        let waiting_groups = self.groups.values().filter(|it| !it.waiting.is_empty()).count();
+        let (waiting, given) = (self.waiting, self.given.len());
+        Numbers { waiting, waiting_groups, given, ..self.numbers.clone() }
+    }
+
+    /// Whether anybody waits for a place.
+    pub fn has_seekers(&self) -> bool {
+        0 < self.waiting
+    }
+
+    /// Learns what is where from the view.
+    pub fn catch_up(&mut self, view: &View) {
+        self.learn(self.missed(view));
+    }
+
+    /// What it does not know of the view yet, to be [learned](Self::learn) without holding it.
+    pub fn missed(&self, view: &View) -> Missed {
+        view.missed(self.version)
+    }
+
+    pub fn learn(&mut self, Missed { all, moves, version }: Missed) {
+        if all {
+            self.forget_all();
+        }
+        moves.into_iter().for_each(|it| self.heed(it));
+        if all {
+            self.book_what_is_not_shown();
+        }
+        self.version = Some(version);
+        for task in std::mem::take(&mut self.answered) {
+            if self.given.get(&task).is_some_and(|it| it.is_answered) {
+                let given = self.given.remove(&task);
+                self.take_back(given);
+            }
+        }
+    }
+
+    /// An attempt wants a place. Nothing happens if the view does not know its configuration.
+    pub fn seek(
+        &mut self,
+        now: Timestamp,
+        task: TaskKey,
+        attempt: Attempt,
+        config: ConfigId,
+        view: &View,
+    ) {
+        // It woke up while its place was on the way. If it misses that too, it asks again.
+        let on_its_way = |it: &Given| it.stay.attempt == attempt && !it.is_answered;
+        if self.given.get(&task).is_some_and(on_its_way) {
+            return;
+        }
+        let TaskKey { job, instance } = task;
+        let key = (job, config);
+        if !self.groups.contains_key(&key) {
+            let job = view.jobs.get(&key.0);
+            let Some(config) = job.and_then(|it| it.configs.get(&config)) else { return };
+            let group = Group::new(config.clone(), now, &self.pool, &self.scheduling);
+            self.groups.insert(key.clone(), group);
+        }
+        let group = self.groups.get_mut(&key).expect("it was just made, or is there");
+        self.waiting -= group.waiting.len();
+        group.join(now, instance, attempt);
+        self.waiting += group.waiting.len();
+    }
+
+    /// An instance does not want a place any more.
+    pub fn withdraw(&mut self, task: &TaskKey) {
+        for (_, group) in of_job(&mut self.groups, &task.job) {
+            if group.waiting.remove(&task.instance).is_some() {
+                self.waiting -= 1;
+            }
+        }
+    }
+
+    /// An instance has taken its place, or does not want it. The next view it catches up with has
+    /// to show which.
+    pub fn answered(&mut self, task: &TaskKey, attempt: Attempt) {
+        if let Some(given) = self.given.get_mut(task).filter(|it| it.stay.attempt == attempt) {
+            given.is_answered = true;
+            self.answered.push(task.clone());
+        }
+    }
+
+    /// Finds places for as many as there is room for and may be on their way at once.
+    pub fn round(&mut self, _now: Timestamp) -> Vec<Placed> {
+        self.numbers.rounds += 1;
+        let mut room = GIVEN_MAX.saturating_sub(self.given.len());
+        let mut placed = Vec::new();
+        if room == 0 {
+            return placed;
+        }
+        let (pool, scheduling) = (&self.pool, &self.scheduling);
+        let seekers = self.groups.iter_mut().filter_map(|(key, group)| {
+            group.may_look(pool, scheduling).then_some((key, group.config.priority))
+        });
+        let mut turns = Turns::new(seekers, &mut self.last);
+        while 0 < room
+            && let Some(key) = turns.next()
+        {
+            let before = placed.len();
+            let again = self.take_turn(&key, room.min(TURN), &mut placed);
+            room -= placed.len() - before;
+            turns.done(again, &mut self.last);
+        }
+        self.numbers.placed += u64::try_from(placed.len()).expect("a round places a few");
+        self.forget_idle();
+        placed
+    }
+
+    /// Why groups wait that have found nothing, where that is news to them.
+    pub fn reasons(&mut self, now: Timestamp) -> Vec<(JobKey, InstanceSet, Arc<Pending>)> {
+        let mut reasons = Vec::new();
+        for (key, group) in &mut self.groups {
+            if group.tell_at(&self.pool).is_none_or(|it| now < it) {
+                continue;
+            }
+            group.catch_up(&self.pool, &self.scheduling);
+            let why = veto::explain(&self.pool, group);
+            if let Some(why) = group.tell(now, &self.pool, why) {
+                reasons.push((key.0.clone(), group.waiting.keys().copied().collect(), why));
+            }
+        }
+        reasons
+    }
+
+    /// When to look again although nothing may have happened.
+    pub fn next_look(&self) -> Option<Timestamp> {
+        self.groups.values().filter_map(|it| it.tell_at(&self.pool)).min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Places some of a group. Whether it may want another turn.
+    fn take_turn(&mut self, key: &GroupKey, most: usize, placed: &mut Vec<Placed>) -> bool {
+        for _ in 0..most {
+            let Some(group) = self.groups.get_mut(key) else { return false };
+            let Some((&instance, &attempt)) = group.waiting.first_key_value() else { return false };
+            let Some(seat) = group.choose(&self.pool) else {
+                group.is_stuck = true;
+                return false;
+            };
+            group.is_stuck = false;
+            group.waiting.remove(&instance);
+            self.waiting -= 1;
+            let (task, config) = (key.0.task(instance), group.config.clone());
+            let at = self.placement(&config, seat, instance, attempt);
+            let stay = Stay { task: task.clone(), attempt, config, at: at.clone() };
+            self.take(&stay);
+            // Another attempt of it wants a place now, so an older one will not be shown any more.
+            let older = self
+                .given
+                .insert(task.clone(), Given { stay, is_shown: false, is_answered: false });
+            self.take_back(older);
+            placed.push(Placed { task, attempt, at });
+        }
+        true
+    }
+
+    /// It was not wanted, unless the view shows it.
+    fn take_back(&mut self, given: Option<Given>) {
+        if let Some(Given { stay, .. }) = given.filter(|it| !it.is_shown) {
+            self.release(&stay);
+        }
+    }
+
+    fn placement(
+        &self,
+        config: &TaskConfig,
+        seat: usize,
+        instance: u32,
+        attempt: Attempt,
+    ) -> Placement {
+        let seat = self.pool.seat(seat);
+        let pick = mix(u64::from(instance) << 32 | u64::from(attempt.0));
+        let count = usize::try_from(ports_needed(config)).expect("it was a usize");
+        let ports = seat.ports.choose(count, pick);
+        Placement {
+            host: seat.host.id.clone(),
+            ports: config.ports.iter().cloned().zip(ports).collect(),
+        }
+    }
+
+    fn heed(&mut self, it: Move) {
+        match it {
+            Move::Host(host) => self.pool.set_host(&host),
+            Move::Gone(host) => self.pool.remove_host(&host),
+            Move::Taken(stay) => match self.given.get_mut(&stay.task) {
+                Some(given) if given.stay.attempt == stay.attempt => given.is_shown = true,
+                Some(_) | None => self.take(&stay),
+            },
+            Move::Released(stay) => self.release(&stay),
+        }
+    }
+
+    fn take(&mut self, stay: &Stay) {
+        let (seat, count) = self.pool.take(&stay.config, &stay.at.host, &stay.at.ports);
+        self.tell_groups(&stay.task.job, (seat, count - 1, count));
+    }
+
+    fn release(&mut self, stay: &Stay) {
+        let left = self.pool.release(&stay.config, &stay.at.host, &stay.at.ports);
+        if let Some((seat, count)) = left {
+            self.tell_groups(&stay.task.job, (seat, count + 1, count));
+        }
+    }
+
+    fn tell_groups(&mut self, job: &JobKey, moved: (usize, u32, u32)) {
+        for (_, group) in of_job(&mut self.groups, job) {
+            let config = group.config.clone();
+            group.memory.moved(&config, &self.pool, moved);
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.pool = Pool::after(&self.pool);
+        self.given.values_mut().for_each(|it| it.is_shown = false);
+    }
+
+    fn book_what_is_not_shown(&mut self) {
+        let given = self.given.values().filter(|it| !it.is_shown);
+        let stays: Vec<_> = given.map(|it| it.stay.clone()).collect();
+        stays.iter().for_each(|it| self.take(it));
+    }
+
+    fn forget_idle(&mut self) {
+        let idle = self.groups.values().filter(|it| it.waiting.is_empty()).count();
+        if IDLE_MAX < idle {
+            self.groups.retain(|_, it| !it.waiting.is_empty());
+        }
+    }
+}
+
+/// A job's groups.
+fn of_job<'a>(
+    groups: &'a mut BTreeMap<GroupKey, Group>,
+    job: &JobKey,
+) -> impl Iterator<Item = (&'a GroupKey, &'a mut Group)> {
+    groups.range_mut((job.clone(), ConfigId(0))..=(job.clone(), ConfigId(u32::MAX)))
+}
