@@ -20,6 +20,8 @@ mod failover;
 mod health;
 /// The verbs of the command line, and their exit codes.
 mod jobs;
+/// What operators do: quotas, maintenance, looking at a cluster as a whole.
+mod operating;
 /// The pages, in a real browser.
 mod pages;
 /// Why instances are pending.

@@ -1,0 +1,81 @@
+use serde_json::Value;
+
+use crate::cluster::{Cluster, jobs_of, spec};
+
+/// A job whose role has to have a quota for it.
+fn production(name: &str, instances: u32) -> Value {
+    let mut job = spec(name, "exec sleep 1000", instances, true);
+    job["tier"] = "preferred".into();
+    job
+}
+
+#[test]
+fn a_role_gets_no_more_than_its_quota_until_that_is_raised() {
+    let cluster = Cluster::start();
+    let role = "devcluster/www-data";
+    let told = cluster.succeeds(&["quota", "get", role]);
+    assert!(told.starts_with("Allocated:\n  no quota is set\n"), "{told}");
+    // An instance takes 0.001 cores, 4 MB of memory and 1 MB of disk.
+    cluster.succeeds(&["quota", "set", role, "0.002", "8MB", "2MB"]);
+    let (status, answer) = cluster.post("/jobs", &jobs_of(&[production("web", 2)]));
+    assert_eq!(status, 201, "{answer}");
+    let one_more = ["job", "add", "devcluster/www-data/test/web/0", "1"];
+    cluster.reaches("www-data/test/web", "RUNNING", 2);
+    cluster.airglow(&one_more).code(10).says("CPU quota exceeded by");
+    cluster
+        .airglow(&["quota", "set", role, "0.001", "8MB", "2MB"])
+        .code(10)
+        .says("Error setting quota for role www-data");
+
+    let more = ["devcluster", "www-data", "0.001", "4MB", "1MB"];
+    let told = cluster.succeeds(&[&["admin", "increase_quota"], &more[..]].concat());
+    assert!(told.contains("CPU 0.003 core(s), RAM 12 MB, disk 3 MB"), "{told}");
+    cluster.succeeds(&one_more);
+    let told = cluster.succeeds(&["quota", "get", role]);
+    assert!(
+        told.contains("Production shared pool resources consumed:\n  CPU: 0.003 core(s)"),
+        "{told}"
+    );
+    let json: Value =
+        serde_json::from_str(&cluster.succeeds(&["quota", "get", role, "--write-json"])).unwrap();
+    assert_eq!(
+        (&json["quota"]["ram_mb"], &json["prod_shared"]["ram_mb"]),
+        (&12.into(), &12.into())
+    );
+    cluster.airglow(&["quota", "get", "west"]).code(2).says("must be a CLUSTER/NAME pair");
+}
+
+#[test]
+fn an_operator_queries_a_cluster_as_ever() {
+    let cluster = Cluster::start();
+    cluster.post("/jobs", &jobs_of(&[production("web", 10), spec("one", "true", 1, false)]));
+    cluster.reaches("www-data/test/web", "RUNNING", 10);
+    cluster.reaches("www-data/test/one", "FINISHED", 1);
+    let query =
+        |args: &[&str]| cluster.airglow(&[&["admin", "query", "devcluster"], args].concat());
+    let told = query(&["www-data", "web", "--shards", "0-2"]).code(0).stdout;
+    assert_eq!(told, "www-data/web/0 RUNNING\nwww-data/web/1 RUNNING\nwww-data/web/2 RUNNING\n");
+    let format = ["-l", "%name% on %slaveHost%: %ramMb% MB, %tier%"];
+    let told = query(&[&["www-data", "web", "--shards", "0"], &format[..]].concat()).code(0).stdout;
+    assert_eq!(told, "web on scheduler: 4 MB, preferred\n");
+    query(&[]).code(1).says("say --force");
+    query(&["www-data", "one", "--states", "finished"]).code(1);
+    let told = query(&["--states", "finished", "--force"]).code(0).stdout;
+    assert_eq!(told, "www-data/one/0 FINISHED\n");
+
+    let found = cluster.succeeds(&["admin", "get_scheduler", "devcluster"]);
+    assert_eq!(found, format!("Found leading scheduler at: {}\n", cluster.uri()));
+    let config = cluster.succeeds(&["admin", "get_cluster_config", "devcluster", "--sh"]);
+    assert!(config.contains(&format!("AURORA_CLUSTER_SCHEDULER_URI='{}'", cluster.uri())));
+
+    // All ten instances are on the one host that there is.
+    let safe = ["admin", "sla_list_safe_domain", "devcluster", "50", "0s"];
+    assert_eq!(cluster.succeeds(&safe), "");
+    let probe = ["admin", "sla_probe_hosts", "devcluster", "50", "0s", "--hosts", "scheduler"];
+    assert_eq!(
+        cluster.succeeds(&probe),
+        "scheduler\tdevcluster/www-data/test/web\t0.00\tfalse\tn/a\n"
+    );
+    let large_only = [&safe[..], &["--min-job-instance-count", "11"]].concat();
+    assert_eq!(cluster.succeeds(&large_only), "scheduler\n");
+}
