@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::units;
 
 mod deciding;
+mod policy;
 mod tasks;
 
 pub(crate) use deciding::Rules;

@@ -2,9 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use airglow_model::{policy::Policy, quota, spec::Limits, tier::Tiers};
+use airglow_model::{policy::Policy, spec::Limits, tier::Tiers};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
+
+use super::policy;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -13,13 +15,8 @@ pub(super) struct SchedulerTable {
     gpus_allowed: Option<bool>,
     /// A file in the form of Aurora's `tiers.json`.
     tiers: Option<PathBuf>,
-    quota: QuotaTable,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct QuotaTable {
-    enforce: Option<bool>,
+    quota: policy::QuotaTable,
+    preemption: policy::PreemptionTable,
 }
 
 /// What decisions rest on, besides what there is.
@@ -49,15 +46,12 @@ impl SchedulerTable {
             tiers: self.tiers.map_or(Ok(usual.limits.tiers), tiers).context("scheduler.tiers")?,
             gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
         };
-        let policy = Policy { quota: self.quota.read() };
+        let policy = Policy {
+            quota: self.quota.read(),
+            preemption: self.preemption.read()?,
+            ..usual.policy
+        };
         Ok(Rules { limits, policy })
-    }
-}
-
-impl QuotaTable {
-    fn read(&self) -> quota::Rules {
-        let usual = quota::Rules::default();
-        quota::Rules { enforce: self.enforce.unwrap_or(usual.enforce) }
     }
 }
 
