@@ -9,8 +9,8 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, Amount, CreateJobs, Created, HostSummary, JobDetail, JobSummary, Page,
-    Problem, Quota, Selection, TaskDetail, TaskSummary,
+    AddInstances, Affected, Amount, CreateJobs, Created, HostDetail, HostSummary, JobDetail,
+    JobSummary, Page, Problem, Quota, Selection, TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{Body, http::Response};
@@ -113,6 +113,20 @@ impl Client {
 
     pub(crate) fn hosts(&self) -> Result<Vec<HostSummary>> {
         self.pages("/hosts", &[])
+    }
+
+    /// With more of it than [`Client::hosts`] has; `None`: there is no such host.
+    pub(crate) fn host(&self, host: &str) -> Result<Option<HostDetail>> {
+        found(self.get(&format!("/hosts/{}", segment(host)), &[]))
+    }
+
+    pub(crate) fn tiers(&self) -> Result<Vec<Tier>> {
+        self.pages("/tiers", &[])
+    }
+
+    /// Of every role that has something.
+    pub(crate) fn quotas(&self) -> Result<Vec<Quota>> {
+        self.pages("/quotas", &[])
     }
 
     pub(crate) fn quota(&self, role: &str) -> Result<Quota> {

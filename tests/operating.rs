@@ -79,3 +79,43 @@ fn an_operator_queries_a_cluster_as_ever() {
     let large_only = [&safe[..], &["--min-job-instance-count", "11"]].concat();
     assert_eq!(cluster.succeeds(&large_only), "scheduler\n");
 }
+
+#[test]
+fn what_is_simulated_happens_again_as_it_did() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/simulation.yaml");
+    let cluster = Cluster::start();
+    let simulate = |args: &[&str]| cluster.succeeds(&[&["simulate"], args].concat());
+    let first = simulate(&[example]);
+    assert!(first.contains("www/prod/shop: 220 of 220 running"), "{first}");
+    assert_eq!(simulate(&[example]), first);
+    assert_ne!(simulate(&[example, "--seed", "8"]), first);
+
+    // The same decisions for this very cluster, its jobs and what is written in a file.
+    cluster.post("/jobs", &jobs_of(&[production("web", 3)]));
+    cluster.reaches("www-data/test/web", "RUNNING", 3);
+    cluster.file(
+        "more.aurora",
+        "jobs = [Service(cluster = 'devcluster', role = 'www-data', environment = 'test',\n\
+         name = 'more', instances = 70, task = SimpleTask('sleep', 'sleep 1000')(\n\
+         resources = Resources(cpu = 1.0, ram = 4 * MB, disk = 1 * MB)))]\n",
+    );
+    let file = cluster.file(
+        "fuller.yaml",
+        "duration_secs: 60\ntimeline: [{at_secs: 10, create: {file: more.aurora, name: more}}]\n",
+    );
+    let report = simulate(&[&file, "--like", "devcluster", "--write-json"]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let running = |job: &str| {
+        let jobs = report["jobs"].as_array().unwrap();
+        jobs.iter().find(|it| it["job"] == job).unwrap()["running"].clone()
+    };
+    // There are 64 cores.
+    assert_eq!(
+        (running("www-data/test/web"), running("www-data/test/more")),
+        (3.into(), 63.into())
+    );
+
+    let bad = cluster.file("bad.yaml", "hostss: []\n");
+    cluster.airglow(&["simulate", &bad]).code(3).says("unknown field `hostss`");
+    cluster.airglow(&["simulate", "/nowhere.yaml"]).code(3).says("/nowhere.yaml");
+}

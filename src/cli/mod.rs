@@ -28,6 +28,7 @@ mod listed;
 mod quota;
 pub(crate) mod run;
 mod screen;
+mod simulate;
 mod task;
 mod wait;
 
@@ -85,6 +86,8 @@ enum Noun {
     /// See and set what roles may have
     #[command(subcommand, arg_required_else_help = true)]
     Quota(quota::Verb),
+    /// Try out what would become of a cluster, in made-up time
+    Simulate(simulate::Args),
     /// Operate a cluster
     #[command(subcommand, arg_required_else_help = true)]
     Admin(admin::Verb),
@@ -129,6 +132,7 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Config(verb) => config::run(verb, global),
         Noun::Host(verb) => host::run(verb, global),
         Noun::Quota(verb) => quota::run(verb, global),
+        Noun::Simulate(args) => simulate::run(&args, global),
         Noun::Admin(verb) => admin::run(verb, global),
         Noun::Completions { shell } => {
             let mut script = Vec::new();
@@ -150,6 +154,7 @@ fn log(noun: &Noun, verbose: bool) {
         | Noun::Config(_)
         | Noun::Host(_)
         | Noun::Quota(_)
+        | Noun::Simulate(_)
         | Noun::Admin(_)
         | Noun::Completions { .. } => "error",
     };

@@ -46,11 +46,9 @@ impl SchedulerTable {
             tiers: self.tiers.map_or(Ok(usual.limits.tiers), tiers).context("scheduler.tiers")?,
             gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
         };
-        let policy = Policy {
-            quota: self.quota.read(),
-            preemption: self.preemption.read()?,
-            ..usual.policy
-        };
+        let mut policy = usual.policy;
+        policy.quota = self.quota.read();
+        policy.preemption = self.preemption.read()?;
         Ok(Rules { limits, policy })
     }
 }
