@@ -43,6 +43,10 @@ impl Problem {
         Self::complain("invalid-quota", "Invalid quota", complaints)
     }
 
+    pub(crate) fn invalid_request(complaints: Vec<Complaint>) -> Self {
+        Self::complain("invalid-request", "Invalid request", complaints)
+    }
+
     fn complain(name: &str, title: &str, complaints: Vec<Complaint>) -> Self {
         let detail = match complaints.as_slice() {
             [only] => only.detail.clone(),

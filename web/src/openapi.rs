@@ -5,7 +5,9 @@ use actix_web::HttpResponse;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, tasks};
+use crate::{
+    admin, api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, tasks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,7 +20,7 @@ use crate::{api, cluster, events, files, hosts, jobs, logs, metrics, processes, 
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::offers, hosts::pending, cluster::tiers,
-        cluster::quarantine, quotas::list, quotas::get, quotas::set,
+        cluster::quarantine, quotas::list, quotas::get, quotas::set, admin::prune,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),

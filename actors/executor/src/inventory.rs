@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use airglow_model::{
-    ids::{Attempt, TaskId, TaskKey},
+    ids::{Attempt, TaskId},
     wire::{Inventoried, Launch, RunState},
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     tasks: BTreeMap<TaskId, Inventoried>,
-    /// The newest attempt at each instance that was ever here in this life of the agent.
-    newest: BTreeMap<TaskKey, Attempt>,
+    /// The newest attempt of each slot that was ever here in this life of the agent. An instance
+    /// that was forgotten and is wanted again is another slot, whose attempts begin anew.
+    newest: BTreeMap<Box<str>, Attempt>,
 }
 
 /// What becomes of an order to launch something.
@@ -20,7 +21,7 @@ pub(crate) enum Admission {
     New,
     /// It is here already: orders are repeated.
     Known,
-    /// A later attempt at the same instance is here, so the order has been on its way for long.
+    /// A later attempt of the same slot was here, so the order has been on its way for long.
     Stale,
 }
 
@@ -30,12 +31,12 @@ impl Inventory {
         let entry =
             Inventoried { task: task.clone(), attempt: *attempt, task_id: task_id.clone(), state };
         self.tasks.insert(task_id.clone(), entry);
-        let newest = self.newest.entry(task.clone()).or_insert(*attempt);
+        let newest = self.newest.entry(task_id.slot().into()).or_insert(*attempt);
         *newest = (*newest).max(*attempt);
     }
 
     pub(crate) fn admit(&mut self, launch: &Launch) -> Admission {
-        let newest = self.newest.get(&launch.task);
+        let newest = self.newest.get(launch.task_id.slot());
         if self.tasks.contains_key(&launch.task_id) {
             Admission::Known
         } else if newest.is_some_and(|it| launch.attempt < *it) {
@@ -115,5 +116,8 @@ mod tests {
         assert!(inventory.remove(&launch(2).task_id));
         assert_eq!(inventory.admit(&launch(1)), Admission::Stale);
         assert_eq!(inventory.admit(&launch(3)), Admission::New);
+        let reborn = launch(1);
+        let task_id = reborn.task.task_id(Timestamp(9), Attempt(1));
+        assert_eq!(inventory.admit(&Launch { task_id, ..reborn }), Admission::New);
     }
 }

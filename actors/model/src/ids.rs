@@ -183,6 +183,14 @@ impl TaskKey {
     }
 }
 
+impl TaskId {
+    /// What all attempts of one slot have in common, and those of no other, be it of the same
+    /// instance after the first was forgotten.
+    pub fn slot(&self) -> &str {
+        self.0.rsplit_once('-').map_or(&*self.0, |(slot, _)| slot)
+    }
+}
+
 /// How much of a job's name its tasks' ids show.
 const JOB_IN_ID_MAX: usize = 176;
 
@@ -217,6 +225,14 @@ mod tests {
         let long = "x".repeat(255);
         let longest = JobKey::new(&long, &long, &long).task(u32::MAX);
         assert_eq!(longest.task_id(Timestamp(u64::MAX), Attempt(u32::MAX)).0.len(), 223);
+    }
+
+    #[test]
+    fn the_attempts_of_a_slot_are_known_by_their_ids() {
+        let task = JobKey::new("www", "prod", "hello").task(3);
+        let id = |born, attempt| task.task_id(Timestamp(born), Attempt(attempt));
+        assert_eq!(id(255, 7).slot(), id(255, 12).slot());
+        assert_ne!(id(255, 7).slot(), id(256, 7).slot());
     }
 
     #[test]

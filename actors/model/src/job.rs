@@ -7,7 +7,9 @@
 //!                           └──────────────────────────────┘
 //! ```
 //! A job does not hear of its instances' ends: it says what should be, again after every restart,
-//! and each instance knows by its generation whether that is news.
+//! and each instance knows by its generation whether that is news. An instance that is forgotten
+//! knows nothing, and would begin anew: so a job gives up what has ended before anybody forgets it,
+//! and is itself the last to be forgotten.
 
 use std::sync::Arc;
 
@@ -34,9 +36,12 @@ pub struct Job {
     pub generation: u32,
     pub wanted: Vec<Wanted>,
     pub unwanted: Vec<Unwanted>,
-    /// The configurations that came with the last step, on their way to the store.
+    /// The configuration that came with the last step, on its way to the store.
     #[serde(skip)]
     arriving: Option<Arc<TaskConfig>>,
+    /// Those that the last step gave up, on their way out of it.
+    #[serde(skip)]
+    leaving: Vec<ConfigId>,
 }
 
 /// Instances that should exist since `generation`, with this configuration.
@@ -58,9 +63,32 @@ pub struct Unwanted {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    Created { config: Arc<TaskConfig>, instances: InstanceSet, by: String },
-    Added { instances: InstanceSet },
-    KillAsked { instances: InstanceSet, message: String },
+    Created {
+        config: Arc<TaskConfig>,
+        instances: InstanceSet,
+        by: String,
+    },
+    Added {
+        instances: InstanceSet,
+    },
+    KillAsked {
+        instances: InstanceSet,
+        message: String,
+    },
+    /// These have ended, having met every demand up to `generation`, or never came to be: there is
+    /// no more to be said about them.
+    Over {
+        instances: InstanceSet,
+        generation: u32,
+    },
+    /// No run has these configurations, and none will.
+    Unused {
+        configs: Vec<ConfigId>,
+    },
+    /// Nothing is left of it but its record and these configurations.
+    Forgotten {
+        configs: Vec<ConfigId>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +111,7 @@ impl Job {
             wanted: Vec::new(),
             unwanted: Vec::new(),
             arriving: None,
+            leaving: Vec::new(),
         }
     }
 
@@ -119,10 +148,28 @@ impl Job {
     }
 
     fn give_up(&mut self, instances: &InstanceSet) {
-        for wanted in &mut self.wanted {
+        self.give_up_until(instances, u32::MAX);
+    }
+
+    /// Demands after `generation` stand.
+    fn give_up_until(&mut self, instances: &InstanceSet, generation: u32) {
+        for wanted in self.wanted.iter_mut().filter(|it| it.generation <= generation) {
             wanted.instances = wanted.instances.difference(instances);
         }
         self.wanted.retain(|it| !it.instances.is_empty());
+    }
+
+    fn say_no_more(&mut self, instances: &InstanceSet, generation: u32) {
+        self.give_up_until(instances, generation);
+        for unwanted in self.unwanted.iter_mut().filter(|it| it.generation <= generation) {
+            unwanted.instances = unwanted.instances.difference(instances);
+        }
+        self.unwanted.retain(|it| !it.instances.is_empty());
+    }
+
+    /// Whether instances that are added, or demanded already, come with this one.
+    fn needs(&self, config: ConfigId) -> bool {
+        self.config == config || self.wanted.iter().any(|it| it.config == config)
     }
 
     fn name(&self) -> &'static str {
@@ -140,6 +187,9 @@ impl Event {
             Self::Created { .. } => "created",
             Self::Added { .. } => "added",
             Self::KillAsked { .. } => "kill asked",
+            Self::Over { .. } => "over",
+            Self::Unused { .. } => "unused",
+            Self::Forgotten { .. } => "forgotten",
         }
     }
 }
@@ -150,7 +200,7 @@ impl Machine for Job {
 
     fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
         let rejected = || Rejected { state: self.name(), event: event.name() };
-        let mut next = Self { arriving: None, ..self.clone() };
+        let mut next = Self { arriving: None, leaving: Vec::new(), ..self.clone() };
         match event {
             Event::Created { config, instances, by } => {
                 if instances.is_empty() {
@@ -179,6 +229,24 @@ impl Machine for Job {
                     (false, _) => next.end(&instances, message),
                 }
             }
+            Event::Over { instances, generation } => {
+                next.say_no_more(instances, *generation);
+                if (&next.wanted, &next.unwanted) == (&self.wanted, &self.unwanted) {
+                    return Err(rejected());
+                }
+            }
+            Event::Unused { configs } => {
+                next.leaving = configs.iter().copied().filter(|it| !self.needs(*it)).collect();
+                if self.generation == 0 || next.leaving.is_empty() {
+                    return Err(rejected());
+                }
+            }
+            Event::Forgotten { configs } => {
+                if self.generation == 0 || !self.wanted.is_empty() {
+                    return Err(rejected());
+                }
+                next = Self { leaving: configs.clone(), ..Self::unborn(self.key.clone()) };
+            }
         }
         Ok(next)
     }
@@ -193,11 +261,16 @@ impl Machine for Job {
             key: RecordKey::Config(self.key.clone(), self.config),
             record: Some(Record::Config(config.clone())),
         });
+        let leaving = self.leaving.iter().map(|config| Change {
+            key: RecordKey::Config(self.key.clone(), *config),
+            record: None,
+        });
+        let record = || Self { arriving: None, leaving: Vec::new(), ..self.clone() };
         let job = Change {
             key: RecordKey::Job(self.key.clone()),
-            record: Some(Record::Job(Self { arriving: None, ..self.clone() })),
+            record: (self.generation > 0).then(|| Record::Job(record())),
         };
-        config.into_iter().chain([job]).collect()
+        config.into_iter().chain(leaving).chain([job]).collect()
     }
 }
 
@@ -238,6 +311,10 @@ mod tests {
         Event::KillAsked { instances: set(instances), message: "by bob".into() }
     }
 
+    fn over(instances: &str, generation: u32) -> Event {
+        Event::Over { instances: set(instances), generation }
+    }
+
     fn effects(job: &Job) -> String {
         let words = |effect: &Effect| match effect {
             Effect::Ensure(Wanted { instances, config, generation }) => {
@@ -272,8 +349,18 @@ mod tests {
         let unborn = Job::unborn(JobKey::new("www", "devel", "web"));
         let wanted = unborn.step(Timestamp(0), &created("0-2")).unwrap();
         let unwanted = wanted.step(Timestamp(0), &kill_asked("0-2")).unwrap();
-        let events =
-            [created("0"), created(""), added("3"), added(""), kill_asked("0"), kill_asked("9")];
+        let configs = || vec![ConfigId(1)];
+        let events = [
+            created("0"),
+            created(""),
+            added("3"),
+            added(""),
+            kill_asked("0"),
+            kill_asked("9"),
+            over("0-9", 1),
+            Event::Unused { configs: configs() },
+            Event::Forgotten { configs: configs() },
+        ];
         let mut table = String::new();
         for state in [unborn, wanted, unwanted] {
             let row = events
@@ -284,9 +371,9 @@ mod tests {
         assert_eq!(
             table,
             "\
-unborn   wanted - - - - -
-wanted   wanted - wanted - wanted -
-unwanted wanted - wanted - unwanted -
+unborn   wanted - - - - - - - -
+wanted   wanted - wanted - wanted - unwanted - -
+unwanted wanted - wanted - unwanted - unwanted - unborn
 "
         );
     }
@@ -313,6 +400,57 @@ unwanted --kill asked--> rejected
 unwanted --created--> wanted [ensure 0-1 of config 2 since 3, kill 2-4 until 2 by bob]
 "
         );
+    }
+
+    #[test]
+    fn what_is_over_is_given_up_unless_it_was_wanted_again() {
+        assert_eq!(
+            story(&[
+                created("0-4"),
+                kill_asked("3-4"),
+                over("0,3", 1),
+                added("3"),
+                over("1,3-4", 1),
+                over("1,4", 2),
+                over("3", 2),
+            ]),
+            "\
+unborn --created--> wanted [ensure 0-4 of config 1 since 1]
+wanted --kill asked--> wanted [ensure 0-2 of config 1 since 1, kill 3-4 until 1 by ada]
+wanted --over--> wanted [ensure 1-2 of config 1 since 1, kill 4 until 1 by ada]
+wanted --added--> wanted [ensure 1-2 of config 1 since 1, ensure 3 of config 1 since 2, kill 4 until 1 by ada]
+wanted --over--> wanted [ensure 2 of config 1 since 1, ensure 3 of config 1 since 2]
+wanted --over--> rejected
+wanted --over--> wanted [ensure 2 of config 1 since 1]
+"
+        );
+    }
+
+    #[test]
+    fn a_job_keeps_the_configurations_that_it_needs_and_takes_all_with_it() {
+        let script = [created("0-1"), kill_asked("0-1"), created("0-1")];
+        let unborn = Job::unborn(JobKey::new("www", "devel", "web"));
+        let job = script.iter().fold(unborn, |job, it| job.step(Timestamp(7), it).unwrap());
+        let configs = || vec![ConfigId(1), ConfigId(2)];
+        let gone = |job: &Job| {
+            let gone = job.changes(None).into_iter().filter(|it| it.record.is_none());
+            gone.map(|it| it.key.to_string()).collect::<Vec<_>>()
+        };
+        let lighter = job.step(Timestamp(8), &Event::Unused { configs: configs() }).unwrap();
+        assert_eq!(gone(&lighter), ["config/www/devel/web/0000000001"]);
+        let idle = lighter.step(Timestamp(9), &kill_asked("0-1")).unwrap();
+        assert_eq!(gone(&idle), [""; 0]);
+        let none = idle.step(Timestamp(9), &Event::Forgotten { configs: configs() }).unwrap();
+        assert_eq!(
+            gone(&none),
+            [
+                "config/www/devel/web/0000000001",
+                "config/www/devel/web/0000000002",
+                "job/www/devel/web"
+            ]
+        );
+        let again = none.step(Timestamp(10), &created("0")).unwrap();
+        assert_eq!((gone(&again), again.generation), (vec![], 1));
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod admission;
 pub mod matching;
 pub mod policy;
 pub mod preemption;
+pub mod pruning;
 pub mod quota;
 pub mod reconcile;
 pub mod reports;

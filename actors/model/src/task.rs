@@ -12,8 +12,11 @@
 //! The nouns are here; where events lead is one match in `task/step.rs`.
 //!
 //! A run that ends and the one that takes its place are one step, so one commit: it is never half
-//! true that the old one is over and a new one exists. A slot is never forgotten, so its attempts'
-//! numbers never repeat, and an older attempt's news is recognised by them.
+//! true that the old one is over and a new one exists. A slot's attempts have numbers that never
+//! repeat, so an older attempt's news is recognised by them.
+//!
+//! A slot that nobody wants may be forgotten together with its last run. If it is wanted again, it
+//! is another slot: its runs' ids say when it was born, and its numbers begin anew.
 
 use std::fmt;
 
@@ -222,6 +225,10 @@ pub enum Event {
     },
     /// It is time to look at the clock: a deadline has come.
     TimedOut,
+    /// What is left of it after `attempt` is too old to be kept, and its job has given it up.
+    Pruned {
+        attempt: Attempt,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -292,6 +299,18 @@ impl Task {
 
     pub fn is_active(&self) -> bool {
         self.status().is_some_and(Status::is_active)
+    }
+
+    /// Whether its current run is this one, there: a host speaks for what it was given and for
+    /// nothing else, be it of the same slot in an earlier life.
+    pub fn is_run_on(&self, host: &HostId, id: &TaskId) -> bool {
+        self.run.as_ref().is_some_and(|run| run.id == *id && run.is_on(host))
+    }
+
+    /// When the current run ended, if it has.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let run = self.run.as_ref().filter(|it| !it.state.status().is_active())?;
+        run.events.last().map(|it| it.at)
     }
 
     /// Where the current run is or was.

@@ -83,7 +83,8 @@ fn dated(event: Event, task: &Task, ago: u32) -> Event {
         | Event::RestartAsked { .. }
         | Event::DrainAsked { .. }
         | Event::HostUnreachable { .. }
-        | Event::TimedOut => event,
+        | Event::TimedOut
+        | Event::Pruned { .. } => event,
     }
 }
 

@@ -12,8 +12,8 @@
 
 use std::{fmt, rc::Rc, time::Duration};
 
-use actix::prelude::*;
-use airglow_kit::{Key, Lifeline, now};
+use actix::{WeakRecipient, prelude::*};
+use airglow_kit::{Key, Leave, Lifeline, now};
 use airglow_model::{
     machine::{Machine, Timestamp},
     view::View,
@@ -39,6 +39,12 @@ pub(crate) trait Role: Machine {
         None
     }
 
+    /// It has nothing to wait for and nothing to say, so it need not be there: its record, or that
+    /// there is none, says all. Whoever has a word for it starts it again.
+    fn rests(&self) -> bool {
+        false
+    }
+
     /// Asks others for what this state needs. `before` is the state that has asked already; there
     /// is none when the entity has just woken up, and then everything is news.
     fn act(&self, before: Option<&Self>, links: &Self::Links);
@@ -49,6 +55,8 @@ pub(crate) struct Entity<M: Role> {
     state: M,
     shared: Rc<Shared<M>>,
     alarm: Option<SpawnHandle>,
+    /// How much was sent to it: when that is all, it may leave.
+    heard: u32,
     _lifeline: Lifeline<M::Key>,
 }
 
@@ -57,6 +65,7 @@ pub(crate) struct Shared<M: Role> {
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
     pub(crate) links: M::Links,
+    pub(crate) parent: WeakRecipient<Leave<M::Key>>,
 }
 
 /// The deadline that was set has come, by the timer.
@@ -75,7 +84,7 @@ impl<M: Role> Entity<M> {
         shared: Rc<Shared<M>>,
     ) -> Addr<Self> {
         let (key, state) = (key.clone(), M::unborn(key.clone()));
-        let entity = Self { key, state, shared, alarm: None, _lifeline: lifeline };
+        let entity = Self { key, state, shared, alarm: None, heard: 0, _lifeline: lifeline };
         Actor::start(entity)
     }
 
@@ -93,7 +102,7 @@ impl<M: Role> Entity<M> {
                 if let Some(receipt) = receipt {
                     receipt.settle(Settled::Rejected(rejected));
                 }
-                return;
+                return self.leave_if_resting();
             }
         };
         let commit = self.shared.scribe.commit(next.changes(Some(&self.state)));
@@ -106,10 +115,20 @@ impl<M: Role> Entity<M> {
                 }
                 this.state.act(Some(&before), &this.shared.links);
                 this.set_alarm(ctx);
+                this.leave_if_resting();
             }
             // The process is about to end; the next one will know whether this was written.
             Err(Gone) => ctx.stop(),
         }));
+    }
+
+    /// Unless something is on its way here, which its parent knows.
+    fn leave_if_resting(&self) {
+        if self.state.rests()
+            && let Some(parent) = self.shared.parent.upgrade()
+        {
+            parent.do_send(Leave { key: self.key.clone(), heard: self.heard });
+        }
     }
 
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
@@ -146,8 +165,9 @@ impl<M: Role> Actor for Entity<M> {
         }
         self.state.act(None, &self.shared.links);
         self.set_alarm_not_before(now() + HEARING, ctx);
-        if let Some(event) = overheard {
-            self.hear(now(), &event, None, ctx);
+        match overheard {
+            Some(event) => self.hear(now(), &event, None, ctx),
+            None => self.leave_if_resting(),
         }
     }
 }
@@ -156,6 +176,7 @@ impl<M: Role> Handler<Happened<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, Happened(event): Happened<M::Event>, ctx: &mut Self::Context) {
+        self.heard = self.heard.wrapping_add(1);
         self.hear(now(), &event, None, ctx);
     }
 }
@@ -164,6 +185,7 @@ impl<M: Role> Handler<Registered<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, mail: Registered<M::Event>, ctx: &mut Self::Context) {
+        self.heard = self.heard.wrapping_add(1);
         self.hear(now(), &mail.event, Some(mail.receipt), ctx);
     }
 }
@@ -172,6 +194,7 @@ impl<M: Role> Handler<Circular<M::Event>> for Entity<M> {
     type Result = ();
 
     fn handle(&mut self, mail: Circular<M::Event>, ctx: &mut Self::Context) {
+        self.heard = self.heard.wrapping_add(1);
         self.hear(now(), &mail.event, Some(mail.tally.receipt()), ctx);
     }
 }

@@ -20,6 +20,7 @@ use airglow_model::{
     ids::{HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
     policy::Policy,
+    pruning::Selection,
     quota::{self, Consumption, Quota},
     resources::Resources,
     spec::Limits,
@@ -30,10 +31,11 @@ use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError}
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    Refusal, Unanswered,
+    Refusal, Stats, Unanswered,
     admission::{Answer as Answered, Request},
     hosts::Ask,
     lines::Lines,
+    pruner::Prune,
     root::{self, Soil},
 };
 
@@ -88,6 +90,7 @@ struct Inner {
     mesh: SocketAddr,
     authority: Arc<Authority>,
     lines: Lines,
+    stats: Stats,
     store: Mutex<Option<Store>>,
     running: Mutex<Option<Running>>,
     failed: watch::Receiver<Option<Failure>>,
@@ -112,13 +115,16 @@ impl Scheduler {
 
         let (failing, store_failed) = oneshot::channel();
         let scribe = Scribe::start(store.clone(), view.clone(), feed.clone(), failing);
-        let lines = Lines::default();
+        let (lines, stats) = (Lines::default(), Stats::default());
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
             scheduling: policy.scheduling.clone(),
             view: view.clone(),
             scribe,
+            store: store.clone(),
+            keep: policy.history.clone(),
+            stats: stats.clone(),
             lines: lines.clone(),
         };
         let (stop, stopped) = oneshot::channel();
@@ -151,8 +157,19 @@ impl Scheduler {
         let mesh = listening.map_err(|source| StartError::Listen { addr: mesh, source })?;
         let running = Mutex::new(Some(Running { stop, thread }));
         let store = Mutex::new(Some(store));
-        let inner =
-            Inner { view, feed, limits, policy, mesh, authority, lines, store, running, failed };
+        let inner = Inner {
+            view,
+            feed,
+            limits,
+            policy,
+            mesh,
+            authority,
+            lines,
+            stats,
+            store,
+            running,
+            failed,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -254,6 +271,22 @@ impl Scheduler {
         let limit = Resources { gpus: 0, ..limit };
         let quota = Quota { limit, set_at: now(), set_by: by.to_owned() };
         self.request(|reply| Request::Quota { role: role.to_owned(), quota, reply }).await
+    }
+
+    /// Forgets ended runs now, however young they are. How many.
+    pub async fn prune(&self, what: Selection) -> Result<u64, Refusal> {
+        let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
+        let pruner = self.inner.lines.pruner().ok_or_else(not_now)?;
+        let (reply, answer) = oneshot::channel();
+        pruner.do_send(Prune { what, reply });
+        let unreadable =
+            |error: StoreError| Refusal::NotNow(format!("the history cannot be read: {error}"));
+        answer.await.map_err(|_| Refusal::unknown())?.map_err(unreadable)
+    }
+
+    /// What was counted since it started.
+    pub fn stats(&self) -> &Stats {
+        &self.inner.stats
     }
 
     pub async fn ask(&self, host: &HostId, question: Question) -> Result<Answer, Unanswered> {

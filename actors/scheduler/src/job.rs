@@ -40,6 +40,10 @@ impl Role for Job {
         view.jobs.get(key).map(|it| it.job.clone())
     }
 
+    fn rests(&self) -> bool {
+        self.generation == 0
+    }
+
     fn act(&self, before: Option<&Self>, links: &Links) {
         let told = before.map(Machine::effects).unwrap_or_default();
         for effect in self.effects() {

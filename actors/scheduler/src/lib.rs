@@ -20,7 +20,9 @@ mod job;
 mod lines;
 mod matchmaker;
 mod messages;
+mod pruner;
 mod root;
+mod stats;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -30,4 +32,5 @@ pub use airglow_kit::{identity::Authority, now};
 pub use airglow_model::admission::Refusal;
 pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
 pub use handle::{Config, Failure, Scheduler, StartError};
+pub use stats::Stats;
 pub use unanswered::Unanswered;

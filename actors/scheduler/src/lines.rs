@@ -12,6 +12,7 @@ use crate::{
     host::Hosts,
     hosts::{Sessions, Switchboard},
     job::Jobs,
+    pruner::Pruner,
     task::Tasks,
 };
 
@@ -23,6 +24,7 @@ pub(crate) struct Lines(Arc<RwLock<Current>>);
 struct Current {
     entities: Option<Entities>,
     sessions: Option<Addr<Sessions>>,
+    pruner: Option<Addr<Pruner>>,
 }
 
 #[derive(Clone)]
@@ -30,7 +32,6 @@ pub(crate) struct Entities {
     pub(crate) admission: Addr<Admission>,
     pub(crate) switchboard: Addr<Switchboard>,
     pub(crate) tasks: Addr<Tasks>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a job directly"))]
     pub(crate) jobs: Addr<Jobs>,
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a host directly"))]
     pub(crate) hosts: Addr<Hosts>,
@@ -51,6 +52,14 @@ impl Lines {
 
     pub(crate) fn have_sessions(&self, sessions: Addr<Sessions>) {
         self.write(|it| it.sessions = Some(sessions));
+    }
+
+    pub(crate) fn pruner(&self) -> Option<Addr<Pruner>> {
+        self.read(|it| it.pruner.clone())
+    }
+
+    pub(crate) fn have_pruner(&self, pruner: Addr<Pruner>) {
+        self.write(|it| it.pruner = Some(pruner));
     }
 
     /// Nobody is to be found any more.

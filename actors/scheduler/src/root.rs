@@ -8,7 +8,9 @@
 //! │    ├─ jobs hosts tasks    a supervisor each; 5 crashes in 60 s on one key → left alone
 //! │    ├─ matchmaker admission switchboard
 //! │    └─ ward           says who was left alone
-//! └─ links               one thread: the sessions, which speak JSON and TLS
+//! ├─ links               one thread: the sessions, which speak JSON and TLS
+//! └─ upkeep              one thread: what takes its time, and nobody waits for
+//!      └─ pruner
 //! ```
 
 use std::{error::Error, fmt, rc::Rc, time::Duration};
@@ -22,14 +24,15 @@ use airglow_model::{
     admission::Rules,
     host::{Contact, Event},
     matching::Scheduling,
+    pruning::Keep,
     restart::Intensity,
     view::{Note, Quarantine, View},
 };
-use airglow_store::{ReadModel, Scribe, StoreError};
+use airglow_store::{ReadModel, Scribe, Store, StoreError};
 use tokio::sync::oneshot;
 
 use crate::{
-    Failure,
+    Failure, Stats,
     admission::Admission,
     entity::{Entity, Role, Shared},
     host,
@@ -38,6 +41,7 @@ use crate::{
     lines::{Entities, Lines},
     matchmaker::Matchmaker,
     messages::Happened,
+    pruner::{Pruner, Work},
     task,
 };
 
@@ -52,6 +56,9 @@ pub(crate) struct Soil {
     pub(crate) scheduling: Scheduling,
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
+    pub(crate) store: Store,
+    pub(crate) keep: Keep,
+    pub(crate) stats: Stats,
     pub(crate) lines: Lines,
 }
 
@@ -65,7 +72,11 @@ pub(crate) async fn run(
 ) -> Option<Failure> {
     let lines = soil.lines.clone();
     let (gave_up, hopeless) = oneshot::channel();
-    let branches = vec![branch("entities", &soil, entities), branch("links", &soil, links)];
+    let branches = vec![
+        branch("entities", &soil, entities),
+        branch("links", &soil, links),
+        branch("upkeep", &soil, upkeep),
+    ];
     drop(soil);
     let tree = Tree::new(OF_BRANCHES, branches, move |why| drop(gave_up.send(why))).start();
     tree.send(Grown).await.ok();
@@ -125,25 +136,26 @@ async fn entities(soil: Soil, fate: Fate) {
     let nursery = Nursery { view: view.clone(), scribe: scribe.clone(), ward, fate: fate.clone() };
 
     // They need to know each other before they are there.
-    let (for_tasks, for_hosts) = (Context::new(), Context::new());
-    let (tasks, hosts) = (for_tasks.address(), for_hosts.address());
+    let (for_tasks, for_hosts, for_jobs) = (Context::new(), Context::new(), Context::new());
+    let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let scheduling = soil.scheduling.clone();
     let matchmaker =
         Matchmaker::new(view.clone(), scribe, tasks.clone(), scheduling, fate.lifeline()).start();
     let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
-    for_tasks.run(nursery.supervisor(task::Links {
+    let of_tasks = task::Links {
         view: view.clone(),
         matchmaker: matchmaker.clone(),
         switchboard: switchboard.clone(),
-    }));
-    for_hosts.run(nursery.supervisor(host::Links {
+    };
+    nursery.raise(for_tasks, of_tasks);
+    let of_hosts = host::Links {
         view: view.clone(),
         tasks: tasks.clone(),
         matchmaker,
         switchboard: switchboard.clone(),
-    }));
-    let links = job::Links { view: view.clone(), tasks: tasks.clone() };
-    let jobs: Addr<job::Jobs> = nursery.supervisor(links).start();
+    };
+    nursery.raise(for_hosts, of_hosts);
+    nursery.raise(for_jobs, job::Links { view: view.clone(), tasks: tasks.clone() });
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 
     let books = (view, soil.scribe);
@@ -176,6 +188,13 @@ async fn links(soil: Soil, fate: Fate) {
     lines.have_sessions(Sessions::new(exchange, fate.lifeline()).start());
 }
 
+async fn upkeep(soil: Soil, fate: Fate) {
+    let Some(Entities { jobs, tasks, .. }) = soil.lines.entities() else { return };
+    let Soil { view, scribe, store, keep, lines, stats, .. } = soil;
+    let work = Work::new(keep, (view, scribe, store), jobs, tasks, stats);
+    lines.have_pruner(Pruner::new(work, fate.lifeline()).start());
+}
+
 /// Makes the parents of entities.
 struct Nursery {
     view: ReadModel,
@@ -185,11 +204,13 @@ struct Nursery {
 }
 
 impl Nursery {
-    fn supervisor<M: Role>(&self, links: M::Links) -> Supervisor<Entity<M>, M::Key> {
+    fn raise<M: Role>(&self, ctx: Context<Supervisor<Entity<M>, M::Key>>, links: M::Links) {
         let (view, scribe) = (self.view.clone(), self.scribe.clone());
-        let shared = Rc::new(Shared { view, scribe, links });
+        let parent = ctx.address().recipient().downgrade();
+        let shared = Rc::new(Shared { view, scribe, links, parent });
         let start = move |lifeline, key: &_| Entity::start(lifeline, key, Rc::clone(&shared));
-        Supervisor::new(OF_ENTITIES, self.ward.clone().recipient(), start).sharing(&self.fate)
+        let ward = self.ward.clone().recipient();
+        ctx.run(Supervisor::new(OF_ENTITIES, ward, start).sharing(&self.fate));
     }
 }
 

@@ -40,6 +40,10 @@ impl Role for Task {
         self.overheard(view)
     }
 
+    fn rests(&self) -> bool {
+        !self.is_active()
+    }
+
     fn act(&self, before: Option<&Self>, links: &Links) {
         for effect in self.effects() {
             match effect {

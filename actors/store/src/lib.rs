@@ -21,4 +21,4 @@ pub use feed::{Feed, Listener, News, What};
 pub use open::OpenError;
 pub use read_model::ReadModel;
 pub use scribe::{Gone, Scribe};
-pub use store::{FILE, Store, StoreError};
+pub use store::{FILE, Kept, Store, StoreError};

@@ -5,14 +5,24 @@
 //! ordered by when they ended, because they are many, are asked for newest first, and are of no
 //! interest to a scheduler that starts.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::Bound,
+    path::Path,
+    sync::Arc,
+};
 
 use airglow_model::{
-    ids::{JobKey, TaskId, TaskKey},
+    ids::{ConfigId, JobKey, TaskId, TaskKey},
+    machine::Timestamp,
     record::{Change, Record, RecordKey, SCHEMA},
     task::Run,
 };
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    AccessGuard, Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
+    WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
 use crate::{OpenError, open};
@@ -36,6 +46,14 @@ const ENDED: TableDefinition<'_, &str, (&str, u64, u32)> = TableDefinition::new(
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Arc<Database>,
+}
+
+/// Where an ended run is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kept {
+    pub ended_at: Timestamp,
+    pub task: TaskKey,
+    pub id: TaskId,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +148,54 @@ impl Store {
         let unintelligible = |_| StoreError::Unintelligible { key: id.to_string(), source: None };
         let job: JobKey = job.parse().map_err(unintelligible)?;
         Ok(Some((job.task(instance), read(&id.0, value.value())?)))
+    }
+
+    /// The oldest `limit` ended runs of a job after this one, oldest first, without reading them.
+    pub fn oldest(
+        &self,
+        job: &JobKey,
+        after: Option<&Kept>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let table = self.database.begin_read()?.open_table(HISTORY)?;
+        let name = job.to_string();
+        let first = (name.as_str(), 0, 0, "");
+        let from = after.map_or(Bound::Included(first), |it| {
+            Bound::Excluded((name.as_str(), it.ended_at.0, it.task.instance, it.id.0.as_ref()))
+        });
+        let of_job = (from, Bound::Excluded((name.as_str(), u64::MAX, 0, "")));
+        let kept = |entry: Result<(AccessGuard<'_, Ended<'_>>, _), StorageError>| {
+            let (key, _): (_, AccessGuard<'_, &[u8]>) = entry?;
+            let (_, at, instance, id) = key.value();
+            let (ended_at, id) = (Timestamp(at), TaskId(id.into()));
+            Ok(Kept { ended_at, task: job.task(instance), id })
+        };
+        table.range::<Ended<'_>>(of_job)?.take(limit).map(kept).collect()
+    }
+
+    /// Which configurations the ended runs of a job had. Reads all of them.
+    pub fn configs_of_ended(&self, job: &JobKey) -> Result<BTreeSet<ConfigId>, StoreError> {
+        /// What matters here of a [`Run`].
+        #[derive(serde::Deserialize)]
+        struct Configured {
+            config: ConfigId,
+        }
+        let table = self.database.begin_read()?.open_table(HISTORY)?;
+        let name = job.to_string();
+        let of_job = (name.as_str(), 0, 0, "")..(name.as_str(), u64::MAX, 0, "");
+        let mut configs = BTreeSet::new();
+        for entry in table.range(of_job)? {
+            let (key, value) = entry?;
+            let (.., id) = key.value();
+            configs.insert(read::<Configured>(id, value.value())?.config);
+        }
+        Ok(configs)
+    }
+
+    /// Whether this ended run is kept.
+    pub fn has_run(&self, id: &TaskId) -> Result<bool, StoreError> {
+        let table = self.database.begin_read()?.open_table(ENDED)?;
+        Ok(table.get(&*id.0)?.is_some())
     }
 
     /// How many ended runs each job has.

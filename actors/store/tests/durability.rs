@@ -19,7 +19,7 @@ use airglow_model::{
     record::{Change, Record, RecordKey},
     task::{Placement, Run, State, Status, TaskEvent},
 };
-use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
+use airglow_store::{FILE, Feed, Kept, OpenError, ReadModel, Scribe, Store, StoreError};
 use tokio::{runtime, sync::oneshot};
 
 /// A store at work, in this process.
@@ -400,4 +400,33 @@ fn ended_runs_can_be_forgotten() {
     open.commit(vec![Change { record: None, ..run }]).unwrap();
     assert_eq!(open.store.history(&task.job, None, 9).unwrap(), []);
     assert_eq!(open.store.ended_runs().unwrap(), Default::default());
+}
+
+#[test]
+fn the_oldest_are_found_without_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = Open::at(&folder.path().join(FILE));
+    let key = JobKey::new("www", "prod", "hello");
+    let next = JobKey::new("www", "prod", "hello-2");
+    let mut runs: Vec<_> = (0..7).map(|i| history(&key.task(i % 3), i)).collect();
+    runs.push(history(&next.task(0), 99));
+    let Some(Record::History(last)) = &mut runs[6].record else { unreachable!() };
+    last.config = ConfigId(2);
+    open.commit(runs).unwrap();
+    let at = |after: Option<&Kept>, limit| {
+        let found = open.store.oldest(&key, after, limit).unwrap();
+        (found.iter().map(|it| it.ended_at.0 - 1_000).collect::<Vec<_>>(), found)
+    };
+    let (first, found) = at(None, 3);
+    assert_eq!(first, [0, 1, 2]);
+    let one = Kept {
+        ended_at: Timestamp(1_001),
+        task: key.task(1),
+        id: key.task(1).task_id(Timestamp(255), Attempt(1)),
+    };
+    assert_eq!(found[1], one);
+    assert_eq!(at(found.last(), 9).0, [3, 4, 5, 6]);
+    assert_eq!(at(at(None, 9).1.last(), 9).0, [0; 0]);
+    let configs = open.store.configs_of_ended(&key).unwrap();
+    assert_eq!(configs.into_iter().collect::<Vec<_>>(), [ConfigId(1), ConfigId(2)]);
 }

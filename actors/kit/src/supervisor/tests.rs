@@ -3,6 +3,8 @@ use std::{
     time::Duration,
 };
 
+use actix::WeakRecipient;
+
 use super::*;
 
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -12,6 +14,7 @@ struct Child {
     key: u32,
     told: usize,
     heard: Heard,
+    parent: WeakRecipient<Leave<u32>>,
     _lifeline: Lifeline<u32>,
 }
 
@@ -25,6 +28,8 @@ enum Word {
     Say(&'static str),
     Panic,
     Stop,
+    /// Asks to leave, as if it had heard so much less than it has.
+    Leave(u32),
 }
 
 impl Handler<Word> for Child {
@@ -39,6 +44,10 @@ impl Handler<Word> for Child {
             }
             Word::Panic => panic!("child {} was told to", self.key),
             Word::Stop => ctx.stop(),
+            Word::Leave(less) => {
+                let heard = u32::try_from(self.told).unwrap() - less;
+                self.parent.upgrade().unwrap().do_send(Leave { key: self.key, heard });
+            }
         }
     }
 }
@@ -63,10 +72,13 @@ fn family() -> (Addr<Supervisor<Child, u32>>, Heard) {
     let gave_up = Parent(heard.clone()).start().recipient();
     let intensity = Intensity { restarts: 2, period: Duration::from_secs(60) };
     let ears = heard.clone();
+    let ctx = Context::new();
+    let parent = ctx.address().recipient().downgrade();
     let supervisor = Supervisor::new(intensity, gave_up, move |lifeline, &key| {
-        Child { key, told: 0, heard: ears.clone(), _lifeline: lifeline }.start()
+        let (heard, parent) = (ears.clone(), parent.clone());
+        Child { key, told: 0, heard, parent, _lifeline: lifeline }.start()
     });
-    (supervisor.start(), heard)
+    (ctx.run(supervisor), heard)
 }
 
 /// Waits until exactly `expected` has been said, and forgets it.
@@ -111,6 +123,26 @@ async fn a_panic_ends_one_child_and_its_successor_remembers_nothing() {
     recovers(&supervisor, 1, &heard).await;
     supervisor.do_send(To(2, Word::Say("d")));
     hears(&heard, &["2: d (2)"]).await;
+}
+
+#[actix_rt::test]
+async fn a_child_that_leaves_misses_nothing() {
+    let (supervisor, heard) = family();
+    for word in [Word::Say("a"), Word::Leave(1), Word::Say("b"), Word::Leave(0), Word::Say("c")] {
+        supervisor.do_send(To(1, word));
+    }
+    // Either time there is more that it has not heard, or should have.
+    hears(&heard, &["1: a (1)", "1: b (3)", "1: c (5)"]).await;
+    for _ in 0..5000 {
+        supervisor.do_send(To(1, Word::Leave(0)));
+        actix_rt::time::sleep(Duration::from_millis(1)).await;
+        supervisor.do_send(To(1, Word::Say("d")));
+        actix_rt::time::sleep(Duration::from_millis(1)).await;
+        if heard.lock().unwrap().iter().any(|it| it == "1: d (1)") {
+            return;
+        }
+    }
+    panic!("it did not leave");
 }
 
 #[actix_rt::test]

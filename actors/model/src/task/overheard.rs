@@ -2,7 +2,7 @@
 //! lost with whoever it was before.
 
 use super::{Event, Status, Task};
-use crate::{host::Contact, view::View};
+use crate::{host::Contact, instances::InstanceSet, job::Unwanted, view::View};
 
 impl Task {
     /// What others' records say should happen to it, and it does not know.
@@ -19,9 +19,17 @@ fn asked_by_job(task: &Task, view: &View) -> Option<Event> {
         let ends = !task.is_active() || task.status() == Some(Status::Killing);
         return (!ends).then(|| end.event());
     }
-    let demand = job.job.wanted.iter().find(|it| it.instances.contains(instance))?;
+    let Some(demand) = job.job.wanted.iter().find(|it| it.instances.contains(instance)) else {
+        return task.is_active().then(|| nobody_wants(task).event());
+    };
     let config = job.configs.get(&demand.config)?;
     (task.generation < demand.generation).then(|| demand.event(config))
+}
+
+/// The job has forgotten that this one should end, so that is all that there is to say.
+fn nobody_wants(task: &Task) -> Unwanted {
+    let instances = InstanceSet::range(task.key.instance, task.key.instance);
+    Unwanted { instances, generation: task.generation, message: "Nobody wants it".into() }
 }
 
 /// That its host cannot be reached, if that is so and it does not know.

@@ -141,6 +141,11 @@ impl Machine for Task {
              E::TimedOut) if *until <= now =>
                 slot.lose(now, at, TIMED_OUT).follow(now),
 
+            // It has ended, and long ago.
+            (None | Some(S::Finished { .. } | S::Failed { .. } | S::Killed { .. } | S::Lost { .. }),
+             E::Pruned { .. }) if self.generation > 0 =>
+                Self::unborn(self.key.clone()),
+
             (_, _) => return Err(rejected),
         };
         Ok(next)
@@ -203,7 +208,8 @@ impl Machine for Task {
         });
         let task = Change {
             key: RecordKey::Task(self.key.clone()),
-            record: Some(Record::Task(Self { ended: None, ..self.clone() })),
+            record: (self.generation > 0)
+                .then(|| Record::Task(Self { ended: None, ..self.clone() })),
         };
         history.into_iter().chain([task]).collect()
     }
@@ -230,7 +236,8 @@ impl Task {
             Event::Placed { attempt, .. }
             | Event::Reported { attempt, .. }
             | Event::PreemptAsked { attempt, .. }
-            | Event::HostForgot { attempt } => *attempt == self.attempt,
+            | Event::HostForgot { attempt }
+            | Event::Pruned { attempt } => *attempt == self.attempt,
             Event::HostUnreachable { host } => self.run.as_ref().is_some_and(|it| it.is_on(host)),
             Event::KillAsked { generation, .. } => self.generation <= *generation,
             Event::Wanted { .. }
@@ -394,6 +401,7 @@ impl Event {
             Self::HostUnreachable { .. } => "host unreachable",
             Self::HostForgot { .. } => "host forgot",
             Self::TimedOut => "timed out",
+            Self::Pruned { .. } => "pruned",
         }
     }
 }

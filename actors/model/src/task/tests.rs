@@ -151,22 +151,22 @@ fn the_whole_table() {
     assert_eq!(
         table,
         "\
-a service   want  place strt  runs  fini  fail  killd lost  kill  rstrt pree  drain silnt forgt late
-vacant      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -
-THROTTLED   -     -     -     -     -     -     -     -     gone  -     -     -     -     -     PEND
-PENDING     -     ASSI  -     -     -     -     -     -     gone  -     -     -     -     -     -
-ASSIGNED    -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  -     -     LOST+
-STARTING    -     -     -     RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -
-RUNNING     -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -
-PARTITIONED -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ LOST  LOST+ LOST+ LOST+ -     LOST+ LOST+
-KILLING     -     -     -     -     FINI  FAIL  KILL  LOST  -     -     -     -     LOST  LOST  LOST
-RESTARTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+
-PREEMPTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+
-DRAINING    -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+
-FINISHED    PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -
-FAILED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -
-KILLED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -
-LOST        PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -
+a service   want  place strt  runs  fini  fail  killd lost  kill  rstrt pree  drain silnt forgt late  prune
+vacant      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+THROTTLED   -     -     -     -     -     -     -     -     gone  -     -     -     -     -     PEND  -
+PENDING     -     ASSI  -     -     -     -     -     -     gone  -     -     -     -     -     -     -
+ASSIGNED    -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  -     -     LOST+ -
+STARTING    -     -     -     RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
+RUNNING     -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
+PARTITIONED -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ LOST  LOST+ LOST+ LOST+ -     LOST+ LOST+ -
+KILLING     -     -     -     -     FINI  FAIL  KILL  LOST  -     -     -     -     LOST  LOST  LOST  -
+RESTARTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+PREEMPTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+DRAINING    -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+FINISHED    PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+FAILED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+KILLED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+LOST        PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
 "
     );
 }
@@ -222,6 +222,7 @@ fn columns() -> Vec<(&'static str, Event)> {
         Event::HostUnreachable { host: "a1".into() },
         Event::HostForgot { attempt },
         Event::TimedOut,
+        Event::Pruned { attempt },
     ];
     let name = |event: &Event| match event {
         Event::Wanted { .. } => "want",
@@ -239,6 +240,7 @@ fn columns() -> Vec<(&'static str, Event)> {
         Event::HostUnreachable { .. } => "silnt",
         Event::HostForgot { .. } => "forgt",
         Event::TimedOut => "late",
+        Event::Pruned { .. } => "prune",
     };
     events.into_iter().map(|event| (name(&event), event)).collect()
 }

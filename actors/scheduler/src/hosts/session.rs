@@ -304,7 +304,7 @@ impl Session {
             let stray = |slot: &Task| slot.stray(&self.host, &status.task_id, status.state);
             let left_alone = view.quarantined.contains_key(&status.task.to_string());
             let nobody = || stray(&Task::unborn(status.task.clone()));
-            let is_here = slot.is_some_and(|it| self.has(it));
+            let is_here = slot.is_some_and(|it| it.is_run_on(&self.host, &status.task_id));
             (Concern::of(is_here, left_alone, status.state), slot.map_or_else(nobody, stray))
         });
         if let Some(kill) = stray {
@@ -323,7 +323,7 @@ impl Session {
         Ok(())
     }
 
-    /// A host speaks for what runs there and for nothing else.
+    /// A host shows what runs there and nothing else.
     fn has(&self, task: &Task) -> bool {
         task.placement().is_some_and(|at| at.host == self.host)
     }

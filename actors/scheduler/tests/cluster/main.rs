@@ -22,6 +22,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 mod fake;
+mod pruning;
 
 use fake::{FakeHost, capacity};
 
@@ -31,19 +32,24 @@ struct Cluster {
     scheduler: Scheduler,
     mesh: SocketAddr,
     data: TempDir,
+    policy: Policy,
 }
 
 impl Cluster {
     fn start() -> Self {
+        Self::with(Policy::default())
+    }
+
+    fn with(policy: Policy) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let scheduler = scheduler(data.path(), ANY.parse().unwrap());
-        Self { mesh: scheduler.mesh_addr(), scheduler, data }
+        let scheduler = scheduler(data.path(), ANY.parse().unwrap(), policy.clone());
+        Self { mesh: scheduler.mesh_addr(), scheduler, data, policy }
     }
 
     /// The next life, with the same data and address.
     fn restart(&mut self) {
         self.scheduler.stop();
-        self.scheduler = scheduler(self.data.path(), self.mesh);
+        self.scheduler = scheduler(self.data.path(), self.mesh, self.policy.clone());
     }
 
     fn host(&self, name: &str, capacity: Capacity) -> FakeHost {
@@ -72,10 +78,9 @@ fn limits() -> Limits {
     Limits { tasks_per_job_max: 4000, ..Limits::usual("test") }
 }
 
-fn scheduler(data: &Path, mesh: SocketAddr) -> Scheduler {
+fn scheduler(data: &Path, mesh: SocketAddr, policy: Policy) -> Scheduler {
     let (data, cluster) = (data.to_owned(), "test".to_owned());
-    Scheduler::start(Config { data, cluster, mesh, limits: limits(), policy: Policy::default() })
-        .unwrap()
+    Scheduler::start(Config { data, cluster, mesh, limits: limits(), policy }).unwrap()
 }
 
 fn key() -> JobKey {
@@ -184,7 +189,7 @@ async fn what_happened_without_a_connection_is_heard_afterwards() {
     for id in &ids {
         host.desk.report(id, RunState::Finished);
     }
-    cluster.scheduler = scheduler(cluster.data.path(), cluster.mesh);
+    cluster.scheduler = scheduler(cluster.data.path(), cluster.mesh, Policy::default());
     let attempts =
         || cluster.job(|it| it.tasks.values().map(|it| it.attempt.0).collect::<Vec<_>>());
     until(|| attempts() == [2, 2], || format!("{:?}", attempts())).await;
