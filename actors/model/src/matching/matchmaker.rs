@@ -118,9 +118,6 @@ impl Matchmaker {
             self.forget_all();
         }
         moves.into_iter().for_each(|it| self.heed(it));
-        if all {
-            self.book_what_is_not_shown();
-        }
         self.version = Some(version);
         for task in std::mem::take(&mut self.answered) {
             if self.given.get(&task).is_some_and(|it| it.is_answered) {
@@ -309,14 +306,11 @@ impl Matchmaker {
         }
     }
 
+    /// All but what was given out: that is booked until the view shows it, whichever view that is.
     fn forget_all(&mut self) {
         self.pool = Pool::after(&self.pool);
         self.given.values_mut().for_each(|it| it.is_shown = false);
-    }
-
-    fn book_what_is_not_shown(&mut self) {
-        let given = self.given.values().filter(|it| !it.is_shown);
-        let stays: Vec<_> = given.map(|it| it.stay.clone()).collect();
+        let stays: Vec<_> = self.given.values().map(|it| it.stay.clone()).collect();
         stays.iter().for_each(|it| self.take(it));
     }
 

@@ -174,6 +174,22 @@ fn what_is_on_its_way_is_taken_and_what_has_arrived_is_not_taken_twice() {
 }
 
 #[test]
+fn whoever_has_missed_too_much_still_knows_what_is_on_its_way() {
+    let (web, host) = (config("web"), host("a", 2, &[]));
+    let mut scene = Scene::new(std::slice::from_ref(&host));
+    scene.seek(&web, [0]);
+    let given = scene.matchmaker.round(scene.now);
+    // The view shows it before its answer comes, and then so much that nobody remembers all of it.
+    let placed = crate::task::Event::Placed { attempt: attempt(1), at: given[0].at.clone() };
+    scene.tell(&given[0].task, &placed);
+    (0..=1 << 16).for_each(|_| scene.host(&host));
+    scene.seek(&web, [1, 2]);
+    assert_eq!(scene.round().len(), 1);
+    scene.matchmaker.answered(&given[0].task, attempt(1));
+    assert_eq!(scene.round().len(), 0);
+}
+
+#[test]
 fn roles_take_turns_and_within_a_role_priority_comes_first() {
     let hosts: Vec<_> = (0..6).map(|it| host(&format!("h{it}"), 4, &[])).collect();
     let urgent = TaskConfig { priority: 5, ..config("urgent") };
