@@ -1,0 +1,138 @@
+//! Hosts that only pretend: they join, connect, and read everything that they are told, but of a
+//! launch they keep nothing beyond what an inventory says.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
+
+use airglow_kit::{
+    identity::{Identity, JoinToken},
+    link::{self, LinkError},
+};
+use airglow_model::{
+    ids::{Attempt, TaskId, TaskKey},
+    resources::{Attributes, Resources},
+    wire::{Capacity, Hello, Inventoried, PROTOCOL, RunState, ToScheduler},
+};
+use serde::Deserialize;
+use tokio::{sync::Semaphore, task::LocalSet};
+
+use crate::RACKS;
+
+/// The argument that makes this program be hosts.
+pub(crate) const WORD: &str = "hosts";
+
+/// What is read of a message; the rest is skipped.
+#[derive(Deserialize)]
+struct Heard {
+    say: Box<str>,
+    task: Option<TaskKey>,
+    attempt: Option<Attempt>,
+    task_id: Option<TaskId>,
+}
+
+struct Host {
+    hello: Hello,
+    tasks: RefCell<Vec<Inventoried>>,
+}
+
+/// How many launches all of them have heard is told so often.
+const TELL_EVERY: Duration = Duration::from_millis(5);
+
+/// How many knock at once; the scheduler lets no more than 256 in at a time.
+const KNOCKING: usize = 32;
+
+pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = LocalSet::new();
+    let launches = Rc::new(Cell::new(0));
+    let knocking = Rc::new(Semaphore::new(KNOCKING));
+    for number in 0..count {
+        let (token, launches, knocking) = (token.clone(), launches.clone(), knocking.clone());
+        local.spawn_local(async move {
+            let host = Host::new(number);
+            let identity = {
+                let _turn = knocking.acquire().await.unwrap();
+                link::join(addr, &token, &host.hello.host.0).await.unwrap()
+            };
+            loop {
+                if host.converse(addr, &identity, &knocking, &launches).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        });
+    }
+    local.block_on(&runtime, async {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            if told != launches.get() {
+                told = launches.get();
+                println!("{told}");
+            }
+        }
+    });
+}
+
+impl Host {
+    fn new(number: usize) -> Self {
+        let name = format!("h{number:05}");
+        let attribute = |name: &str, value: String| (name.to_owned(), [value].into());
+        let rack = format!("r{}", number % RACKS);
+        let attributes =
+            Attributes::from([attribute("host", name.clone()), attribute("rack", rack)]);
+        let resources =
+            Resources { cpu_milli: 64_000, ram_mb: 512 << 10, disk_mb: 4 << 20, gpus: 0 };
+        let hello = Hello {
+            host: name.as_str().into(),
+            version: "0".into(),
+            protocol: PROTOCOL,
+            attributes,
+            capacity: Capacity { resources, ports: vec![(31_000, 32_000)] },
+        };
+        Self { hello, tasks: RefCell::default() }
+    }
+
+    async fn converse(
+        &self,
+        addr: SocketAddr,
+        identity: &Identity,
+        knocking: &Semaphore,
+        launches: &Cell<u64>,
+    ) -> Result<(), LinkError> {
+        let link = {
+            let _turn = knocking.acquire().await.unwrap();
+            link::dial(addr, identity).await?
+        };
+        let (says, mut hears) = link.split::<ToScheduler, Heard>();
+        let say = |message| says.send(&message).unwrap_or_default();
+        say(ToScheduler::Hello(self.hello.clone()));
+        say(ToScheduler::Inventory { tasks: self.tasks.borrow().clone() });
+        let mut heartbeat = tokio::time::interval(link::HEARTBEAT);
+        loop {
+            tokio::select! {
+                heard = hears.next() => match heard? {
+                    Some(message) => self.hear(message, launches),
+                    None => return Ok(()),
+                },
+                _ = heartbeat.tick() => say(ToScheduler::Ping),
+            }
+        }
+    }
+
+    fn hear(&self, heard: Heard, launches: &Cell<u64>) {
+        if &*heard.say != "launch" {
+            return;
+        }
+        let (Some(task), Some(attempt), Some(task_id)) = (heard.task, heard.attempt, heard.task_id)
+        else {
+            panic!("a launch that does not say of what");
+        };
+        let state = RunState::Running;
+        self.tasks.borrow_mut().push(Inventoried { task, attempt, task_id, state });
+        launches.set(launches.get() + 1);
+    }
+}
