@@ -55,6 +55,24 @@ impl InstanceSet {
         self.ranges.last().map(|&(_, last)| last)
     }
 
+    /// Takes out the lowest `count`, or all if there are no more.
+    #[must_use]
+    pub fn take_first(&mut self, count: u32) -> Self {
+        let mut before = 0;
+        let whole = self.ranges.iter().take_while(|&&(first, last)| {
+            before += u64::from(last - first) + 1;
+            before <= u64::from(count)
+        });
+        let whole = whole.count();
+        let mut taken: Vec<_> = self.ranges.drain(..whole).collect();
+        let missing = count - taken.iter().map(|&(first, last)| last - first + 1).sum::<u32>();
+        if let Some((first, _)) = self.ranges.first_mut().filter(|_| missing > 0) {
+            taken.push((*first, *first + (missing - 1)));
+            *first += missing;
+        }
+        Self { ranges: taken }
+    }
+
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.ranges.iter().chain(&other.ranges).copied().collect()
@@ -208,6 +226,18 @@ mod tests {
             assert_eq!(set(a).union(&set(b)), set(union), "{a} ∪ {b}");
             assert_eq!(set(a).difference(&set(b)), set(difference), "{a} ∖ {b}");
             assert_eq!(set(a).intersection(&set(b)), set(intersection), "{a} ∩ {b}");
+        }
+        for (of, count, taken, left) in [
+            ("0-4,7,9-10", 0, "", "0-4,7,9-10"),
+            ("0-4,7,9-10", 3, "0-2", "3-4,7,9-10"),
+            ("0-4,7,9-10", 5, "0-4", "7,9-10"),
+            ("0-4,7,9-10", 7, "0-4,7,9", "10"),
+            ("0-4,7,9-10", 9, "0-4,7,9-10", ""),
+            ("", 9, "", ""),
+        ] {
+            let mut all = set(of);
+            assert_eq!(all.take_first(count), set(taken), "the first {count} of {of}");
+            assert_eq!(all, set(left), "{of} without its first {count}");
         }
         assert!(set("0-4,7").contains(7) && !set("0-4,7").contains(5));
         assert_eq!(InstanceSet::first(1000).len(), 1000);

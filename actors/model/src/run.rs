@@ -63,7 +63,7 @@ pub struct Run {
 }
 
 /// A run of a process of this task.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize, Hash)]
 pub struct RunId {
     pub process: Arc<str>,
     pub run: u32,

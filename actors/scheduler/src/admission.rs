@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use actix::prelude::*;
-use airglow_kit::{Incarnation, Lifeline, To, ToEach};
+use airglow_kit::{Incarnation, Lifeline, To};
 use airglow_model::{
     admission::{Admitted, Refusal, Rules, Wish, admit, admit_quota},
     ids::JobKey,
@@ -19,9 +19,9 @@ use airglow_store::{Gone, ReadModel, Scribe};
 use tokio::sync::oneshot;
 
 use crate::{
+    herald::{Herald, Proclaim, Word},
     job::Jobs,
     messages::{Circular, Receipt, Registered, Settled, Tally},
-    task::Tasks,
 };
 
 pub(crate) struct Admission {
@@ -29,7 +29,7 @@ pub(crate) struct Admission {
     scribe: Scribe,
     rules: Rules,
     jobs: Addr<Jobs>,
-    tasks: Addr<Tasks>,
+    herald: Addr<Herald>,
     /// Roles with a request on its way to the disk, and the requests that wait for it.
     under_way: BTreeMap<String, VecDeque<Request>>,
     _lifeline: Lifeline<Incarnation>,
@@ -77,11 +77,11 @@ impl Admission {
         (view, scribe): (ReadModel, Scribe),
         rules: Rules,
         jobs: Addr<Jobs>,
-        tasks: Addr<Tasks>,
+        herald: Addr<Herald>,
         lifeline: Lifeline<Incarnation>,
     ) -> Self {
         let under_way = BTreeMap::new();
-        Self { view, scribe, rules, jobs, tasks, under_way, _lifeline: lifeline }
+        Self { view, scribe, rules, jobs, herald, under_way, _lifeline: lifeline }
     }
 
     fn consider(&mut self, request: Request, ctx: &mut Context<Self>) {
@@ -102,15 +102,12 @@ impl Admission {
         match self.view.read(|view| admit(view, &key, wish, self.rules)) {
             Err(refusal) => drop(reply.send(Err(refusal))),
             Ok(Admitted::Tasks(event, instances)) => {
-                let concerned = instances.clone().into_each();
+                let concerned = instances.clone();
                 let tally = Tally::new(instances.len(), move |missing| {
                     drop(reply.send(answer_of_all(missing, instances)));
                 });
-                self.tasks.do_send(ToEach {
-                    keys: Box::new(concerned.map(move |it| key.task(it))),
-                    message: Circular { event, tally },
-                    wakes: Box::new(|_| true),
-                });
+                let word = Word::Circular(Circular { event, tally });
+                self.herald.do_send(Proclaim { job: key, instances: concerned, word });
             }
             Ok(Admitted::Job(event, instances)) => {
                 let (role, this) = (key.role.clone(), ctx.address());

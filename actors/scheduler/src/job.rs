@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use airglow_kit::{Supervisor, ToEach};
+use airglow_kit::Supervisor;
 use airglow_model::{
     config::TaskConfig,
     ids::JobKey,
@@ -17,15 +17,14 @@ use airglow_store::ReadModel;
 
 use crate::{
     entity::{Entity, Role},
-    messages::Happened,
-    task::Tasks,
+    herald::{Herald, Proclaim, Word},
 };
 
 pub(crate) type Jobs = Supervisor<Entity<Job>, JobKey>;
 
 pub(crate) struct Links {
     pub(crate) view: ReadModel,
-    pub(crate) tasks: Addr<Tasks>,
+    pub(crate) herald: Addr<Herald>,
 }
 
 impl Role for Job {
@@ -69,12 +68,9 @@ impl Links {
     /// Those that are not there are told only if their record says that it matters. One that
     /// crashed with the news reads it in the job's record.
     fn tell(&self, job: &JobKey, instances: InstanceSet, event: Event, why: Effect) {
-        let (job, view) = (job.clone(), self.view.clone());
-        let task = move |instance| job.task(instance);
-        self.tasks.do_send(ToEach {
-            keys: Box::new(instances.into_each().map(task)),
-            message: Happened(event),
-            wakes: Box::new(move |task| view.read(|it| why.matters_to(it.task_of(task)))),
-        });
+        let view = self.view.clone();
+        let wakes = Arc::new(move |key: &_| view.read(|it| why.matters_to(it.task_of(key))));
+        let word = Word::Happened { event, wakes };
+        self.herald.do_send(Proclaim { job: job.clone(), instances, word });
     }
 }

@@ -14,6 +14,7 @@
 mod admission;
 mod entity;
 mod handle;
+mod herald;
 mod host;
 mod hosts;
 mod job;

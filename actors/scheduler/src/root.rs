@@ -6,7 +6,7 @@
 //! │                      no going on without a disk, and what was acknowledged is on it
 //! ├─ entities            one thread, one for all: they hold each other's addresses
 //! │    ├─ jobs hosts tasks    a supervisor each; 5 crashes in 60 s on one key → left alone
-//! │    ├─ matchmaker admission switchboard
+//! │    ├─ matchmaker admission herald switchboard
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
@@ -35,6 +35,7 @@ use crate::{
     Failure, Stats,
     admission::Admission,
     entity::{Entity, Role, Shared},
+    herald::Herald,
     host,
     hosts::{Arrived, Exchange, Sessions, Switchboard},
     job,
@@ -138,6 +139,7 @@ async fn entities(soil: Soil, fate: Fate) {
     // They need to know each other before they are there.
     let (for_tasks, for_hosts, for_jobs) = (Context::new(), Context::new(), Context::new());
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
+    let herald = Herald::new(scribe.clone(), tasks.clone(), fate.lifeline()).start();
     let scheduling = soil.scheduling.clone();
     let matchmaker =
         Matchmaker::new(view.clone(), scribe, tasks.clone(), scheduling, fate.lifeline()).start();
@@ -155,16 +157,17 @@ async fn entities(soil: Soil, fate: Fate) {
         switchboard: switchboard.clone(),
     };
     nursery.raise(for_hosts, of_hosts);
-    nursery.raise(for_jobs, job::Links { view: view.clone(), tasks: tasks.clone() });
+    nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 
     let books = (view, soil.scribe);
     let admission =
-        Admission::new(books, soil.rules, jobs.clone(), tasks.clone(), fate.lifeline()).start();
+        Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();
     soil.lines.have(Entities { admission, switchboard, tasks, jobs, hosts });
 }
 
-/// Everyone who has something to do, be it to wait. No host is connected yet.
+/// Everyone who has something to do, be it to wait. No host is connected yet. An instance that
+/// simply runs is woken by whatever happens to it next.
 fn wake(view: &View, hosts: &Addr<host::Hosts>, jobs: &Addr<job::Jobs>, tasks: &Addr<task::Tasks>) {
     for (id, host) in &view.hosts {
         match host.host.contact {
@@ -175,10 +178,15 @@ fn wake(view: &View, hosts: &Addr<host::Hosts>, jobs: &Addr<job::Jobs>, tasks: &
         }
     }
     for (key, job) in &view.jobs {
-        let active = job.tasks.values().filter(|it| it.is_active());
-        active.for_each(|it| tasks.do_send(Wake(it.key.clone())));
+        let restless = job.tasks.values().filter(|it| is_restless(*it, view));
+        restless.for_each(|it| tasks.do_send(Wake(it.key.clone())));
         jobs.do_send(Wake(key.clone()));
     }
+}
+
+/// It has something to ask for, a deadline, or missed something.
+fn is_restless<M: Role>(entity: &M, view: &View) -> bool {
+    entity.deadline().is_some() || !entity.effects().is_empty() || entity.overheard(view).is_some()
 }
 
 async fn links(soil: Soil, fate: Fate) {

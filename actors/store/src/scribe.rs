@@ -11,7 +11,11 @@
 use std::{
     iter,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -27,6 +31,7 @@ use crate::{Feed, News, ReadModel, Store, StoreError, What};
 #[derive(Clone, Debug)]
 pub struct Scribe {
     requests: mpsc::Sender<Request>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The scribe has stopped. Whether this was written will be known after a restart.
@@ -44,6 +49,8 @@ struct Desk {
     store: Store,
     view: ReadModel,
     feed: Feed,
+    /// How many requests have been made and not dealt with.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// So that those who came first need not wait for ever.
@@ -59,7 +66,8 @@ impl Scribe {
         failed: oneshot::Sender<StoreError>,
     ) -> Self {
         let (requests, inbox) = mpsc::channel();
-        let desk = Desk { store, view, feed };
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let desk = Desk { store, view, feed, waiting: Arc::clone(&waiting) };
         let work = move || {
             // The unwind is not survived, only told: nothing of the desk is used after it.
             let end = catch_unwind(AssertUnwindSafe(|| desk.work(&inbox)));
@@ -74,7 +82,7 @@ impl Scribe {
             .name("scribe".to_owned())
             .spawn(work)
             .expect("there is room for one more thread");
-        Self { requests }
+        Self { requests, waiting }
     }
 
     /// All of `changes` or none of them, in the order of the calls. Resolves to the transaction's
@@ -95,7 +103,13 @@ impl Scribe {
         self.ask(Request::Note(note));
     }
 
+    /// How much has been asked for and is not on disk yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn ask(&self, request: Request) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         // A scribe that is gone drops the reply, which says so.
         self.requests.send(request).ok();
     }
@@ -108,9 +122,11 @@ impl Desk {
             let batch: Vec<_> =
                 iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE).collect();
             self.store.write(seq, batch.iter().filter_map(Request::changes))?;
+            let written = batch.len();
             for request in batch {
                 seq = self.tell(seq, request);
             }
+            self.waiting.fetch_sub(written, Ordering::Relaxed);
         }
         Ok(())
     }

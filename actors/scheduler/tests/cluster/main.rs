@@ -75,7 +75,7 @@ impl Cluster {
 }
 
 fn limits() -> Limits {
-    Limits { tasks_per_job_max: 4000, ..Limits::usual("test") }
+    Limits { tasks_per_job_max: 100_000, ..Limits::usual("test") }
 }
 
 fn scheduler(data: &Path, mesh: SocketAddr, policy: Policy) -> Scheduler {
@@ -88,8 +88,12 @@ fn key() -> JobKey {
 }
 
 fn job(instances: u32, cmdline: &str, cpu: f64) -> Job {
+    job_of("www", instances, cmdline, cpu)
+}
+
+fn job_of(role: &str, instances: u32, cmdline: &str, cpu: f64) -> Job {
     let spec: airglow_model::spec::JobSpec = serde_json::from_value(json!({
-        "cluster": "test", "role": "www", "environment": "prod", "name": "hello",
+        "cluster": "test", "role": role, "environment": "prod", "name": "hello",
         "service": true, "instances": instances,
         "task": {
             "name": "hello",
@@ -378,6 +382,24 @@ async fn jobs_of_a_role_share_its_quota_even_if_they_are_asked_for_at_once() {
     assert!(matches!(less, Err(Refusal::QuotaBelowUse { .. })), "{less:?}");
     let (_, used) = scheduler.quota("www");
     assert_eq!(used.prod_shared.cpu_milli, 2000);
+}
+
+#[tokio::test]
+async fn a_huge_job_does_not_keep_a_small_one_of_another_role_waiting() {
+    let cluster = Cluster::start();
+    let host = cluster.host("h", capacity(10_000));
+    host.desk.known().silent = true;
+    let (huge, small) = (job_of("huge", 30_000, "echo", 0.1), job_of("small", 10, "echo", 0.1));
+    let placed = |job: &JobKey| {
+        cluster.scheduler.view().read(|it| it.jobs[job].placed.values().sum::<u32>())
+    };
+    let keys = [huge.key.clone(), small.key.clone()];
+    cluster.scheduler.create(huge, "somebody").await.unwrap();
+    cluster.scheduler.create(small, "somebody").await.unwrap();
+    until(|| placed(&keys[1]) == 10, || format!("{:?}", keys.each_ref().map(placed))).await;
+    // Not half of those that came first have a place when the last of these has.
+    let of_huge = placed(&keys[0]);
+    assert!(of_huge < 15_000, "{of_huge} of the huge one were placed before");
 }
 
 #[tokio::test]
