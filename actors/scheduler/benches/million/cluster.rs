@@ -10,7 +10,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use airglow_model::{config::Job, host::Contact, ids::JobKey, policy::Policy};
+use airglow_model::{
+    config::Job, host::Contact, ids::JobKey, policy::Policy, task::Status, view::JobView,
+};
 use airglow_scheduler::{Config, Scheduler};
 use tempfile::TempDir;
 
@@ -38,7 +40,7 @@ impl Drop for Hosts {
 
 impl Cluster {
     /// Comes back when all hosts are connected.
-    pub(crate) fn start(count: usize) -> Self {
+    pub(crate) fn start(count: usize, report: bool) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config {
             data: data.path().to_owned(),
@@ -50,7 +52,7 @@ impl Cluster {
         let scheduler = Scheduler::start(config.clone()).unwrap();
         // So that hosts find the next one too.
         config.mesh = scheduler.mesh_addr();
-        let hosts = Hosts::start(&scheduler, count);
+        let hosts = Hosts::start(&scheduler, count, report);
         let cluster = Self { scheduler, config, hosts, _data: data };
         cluster.wait(|| cluster.connected() == count);
         cluster
@@ -98,6 +100,12 @@ impl Cluster {
         self.wait(|| self.hosts.launches.load(Relaxed) >= count);
     }
 
+    pub(crate) fn wait_for_running(&self, count: u64) {
+        let running = |it: &JobView| it.counts.get(&Status::Running).copied().map_or(0, u64::from);
+        let all = || self.scheduler.view().read(|it| it.jobs.values().map(running).sum::<u64>());
+        self.wait(|| all() >= count);
+    }
+
     pub(crate) fn wait(&self, is_so: impl Fn() -> bool) {
         while !is_so() {
             thread::sleep(GLANCE);
@@ -106,12 +114,13 @@ impl Cluster {
 }
 
 impl Hosts {
-    fn start(scheduler: &Scheduler, count: usize) -> Self {
+    fn start(scheduler: &Scheduler, count: usize, report: bool) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .arg(hosts::WORD)
             .arg(scheduler.mesh_addr().to_string())
             .arg(scheduler.authority().token().to_string())
             .arg(count.to_string())
+            .arg(report.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

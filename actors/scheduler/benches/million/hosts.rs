@@ -11,11 +11,12 @@ use std::{
 use airglow_kit::{
     identity::{Identity, JoinToken},
     link::{self, LinkError},
+    now,
 };
 use airglow_model::{
     ids::{Attempt, TaskId, TaskKey},
     resources::{Attributes, Resources},
-    wire::{Capacity, Hello, Inventoried, PROTOCOL, RunState, ToScheduler},
+    wire::{Capacity, Hello, Inventoried, PROTOCOL, RunState, Status, ToScheduler},
 };
 use serde::Deserialize;
 use tokio::{sync::Semaphore, task::LocalSet};
@@ -36,6 +37,8 @@ struct Heard {
 
 struct Host {
     hello: Hello,
+    /// Says that what it was told to run runs.
+    reports: bool,
     tasks: RefCell<Vec<Inventoried>>,
 }
 
@@ -45,7 +48,7 @@ const TELL_EVERY: Duration = Duration::from_millis(5);
 /// How many knock at once; the scheduler lets no more than 256 in at a time.
 const KNOCKING: usize = 32;
 
-pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize) {
+pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize, reports: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
     let launches = Rc::new(Cell::new(0));
@@ -53,7 +56,7 @@ pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize) {
     for number in 0..count {
         let (token, launches, knocking) = (token.clone(), launches.clone(), knocking.clone());
         local.spawn_local(async move {
-            let host = Host::new(number);
+            let host = Host::new(number, reports);
             let identity = {
                 let _turn = knocking.acquire().await.unwrap();
                 link::join(addr, &token, &host.hello.host.0).await.unwrap()
@@ -78,7 +81,7 @@ pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize) {
 }
 
 impl Host {
-    fn new(number: usize) -> Self {
+    fn new(number: usize, reports: bool) -> Self {
         let name = format!("h{number:05}");
         let attribute = |name: &str, value: String| (name.to_owned(), [value].into());
         let rack = format!("r{}", number % RACKS);
@@ -93,7 +96,7 @@ impl Host {
             attributes,
             capacity: Capacity { resources, ports: vec![(31_000, 32_000)] },
         };
-        Self { hello, tasks: RefCell::default() }
+        Self { hello, reports, tasks: RefCell::default() }
     }
 
     async fn converse(
@@ -115,7 +118,11 @@ impl Host {
         loop {
             tokio::select! {
                 heard = hears.next() => match heard? {
-                    Some(message) => self.hear(message, launches),
+                    Some(message) => {
+                        if let Some(status) = self.hear(message, launches) {
+                            say(ToScheduler::Status(status));
+                        }
+                    }
                     None => return Ok(()),
                 },
                 _ = heartbeat.tick() => say(ToScheduler::Ping),
@@ -123,16 +130,26 @@ impl Host {
         }
     }
 
-    fn hear(&self, heard: Heard, launches: &Cell<u64>) {
+    fn hear(&self, heard: Heard, launches: &Cell<u64>) -> Option<Status> {
         if &*heard.say != "launch" {
-            return;
+            return None;
         }
         let (Some(task), Some(attempt), Some(task_id)) = (heard.task, heard.attempt, heard.task_id)
         else {
             panic!("a launch that does not say of what");
         };
         let state = RunState::Running;
+        let status = self.reports.then(|| Status {
+            seq: self.tasks.borrow().len() as u64 + 1,
+            task: task.clone(),
+            attempt,
+            task_id: task_id.clone(),
+            state,
+            message: String::new(),
+            at: now(),
+        });
         self.tasks.borrow_mut().push(Inventoried { task, attempt, task_id, state });
         launches.set(launches.get() + 1);
+        status
     }
 }

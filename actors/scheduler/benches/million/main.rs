@@ -1,17 +1,19 @@
 //! A million instances, from the request to their hosts.
 //!
 //! ```text
-//! cargo bench -p airglow-scheduler --bench million -- [INSTANCES] [HOSTS]
+//! cargo bench -p airglow-scheduler --bench million -- [INSTANCES] [HOSTS] [running]
 //! ```
 //! The scheduler is the real one: every instance is committed when it comes to be and when it has
 //! a place, both on disk, and every launch goes through mutual TLS to its host. The hosts are in a
-//! process of their own and only pretend to run what they are told to (see [`hosts`]).
+//! process of their own and only pretend to run what they are told to (see [`hosts`]). With the
+//! word `running` after the numbers they also report that it runs, which is committed too.
 //!
 //! What others do on the machine disturbs the clock more than the processors' time, so both are
 //! printed.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
 #![expect(clippy::print_stdout, reason = "it is for people to read")]
+#![expect(clippy::disallowed_methods, reason = "it measures real time, and no actor is held up")]
 
 mod cluster;
 mod hosts;
@@ -36,33 +38,42 @@ const RACKS: usize = 50;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [hosts::WORD, addr, token, count] =
+    if let [hosts::WORD, addr, token, count, reports] =
         arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
     {
-        return hosts::run(addr.parse().unwrap(), &token.parse().unwrap(), count.parse().unwrap());
+        let (addr, token, count) = (addr.parse(), token.parse(), count.parse());
+        return hosts::run(
+            addr.unwrap(),
+            &token.unwrap(),
+            count.unwrap(),
+            reports.parse().unwrap(),
+        );
     }
     // Whoever only wants to know whether it works does not want all of it.
     let small = !arguments.iter().any(|it| it == "--bench");
     let mut numbers = arguments.iter().filter_map(|it| it.replace('_', "").parse::<u32>().ok());
     let instances = numbers.next().unwrap_or(if small { 1_000 } else { INSTANCES });
     let hosts = numbers.next().map_or(if small { 10 } else { HOSTS }, |it| it as usize);
-    place(instances, hosts);
+    place(instances, hosts, arguments.iter().any(|it| it == "running"));
     restart(instances.min(100_000), hosts);
 }
 
 /// `instances` in [`JOBS`] jobs with a constraint each; then, on the full cluster, a big job and
 /// right after it a small one of another role.
-fn place(instances: u32, hosts: usize) {
-    let cluster = Cluster::start(hosts);
+fn place(instances: u32, hosts: usize, running: bool) {
+    let cluster = Cluster::start(hosts, running);
     println!("{instances} instances in {JOBS} jobs with a constraint each, {hosts} hosts");
     let jobs: Vec<_> = (0..JOBS).map(|it| constrained(it, instances / JOBS)).collect();
     let placed = instances / JOBS * JOBS;
+    let last_of_all = |count| {
+        if running { cluster.wait_for_running(count) } else { cluster.wait_for_launches(count) }
+    };
     let meter = Meter::start(cluster.hosts_pid());
     let created = cluster.create(jobs);
     let steps = 10.min(placed);
     let mut last = Meter::start(cluster.hosts_pid());
     for step in 1..=steps {
-        cluster.wait_for_launches(u64::from(placed) * u64::from(step) / u64::from(steps));
+        last_of_all(u64::from(placed) * u64::from(step) / u64::from(steps));
         let now = Meter::start(cluster.hosts_pid());
         println!("  {:>3} %: {}", step * 100 / steps, now.since(&last, placed / steps));
         last = now;
@@ -86,11 +97,11 @@ fn place(instances: u32, hosts: usize) {
     );
 }
 
-/// With all of them placed: from the start of a scheduler until it takes the next request.
+/// With all of them running: from the start of a scheduler until it takes the next request.
 fn restart(instances: u32, hosts: usize) {
-    let cluster = Cluster::start(hosts);
+    let cluster = Cluster::start(hosts, true);
     cluster.create_one(plain("www", "web", instances));
-    cluster.wait_for_launches(instances.into());
+    cluster.wait_for_running(instances.into());
     cluster.stop();
     let began = Instant::now();
     let cluster = cluster.start_again();
@@ -107,8 +118,11 @@ fn limits() -> Limits {
 fn constrained(number: u32, instances: u32) -> Job {
     let role = format!("role{}", number % ROLES);
     let rack = format!("r{}", number as usize / 2 % RACKS);
-    let constraints =
-        if number % 2 == 0 { json!({ "rack": rack }) } else { json!({ "host": "limit:2" }) };
+    let constraints = if number.is_multiple_of(2) {
+        json!({ "rack": rack })
+    } else {
+        json!({ "host": "limit:2" })
+    };
     job(&role, &format!("job{number}"), instances, constraints)
 }
 

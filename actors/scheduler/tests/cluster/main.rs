@@ -75,7 +75,7 @@ impl Cluster {
 }
 
 fn limits() -> Limits {
-    Limits { tasks_per_job_max: 100_000, ..Limits::usual("test") }
+    Limits { tasks_per_job_max: 40_000, ..Limits::usual("test") }
 }
 
 fn scheduler(data: &Path, mesh: SocketAddr, policy: Policy) -> Scheduler {
@@ -319,8 +319,8 @@ async fn what_cannot_be_is_refused_in_words() {
     cluster.create(2).await;
     let again = scheduler.create(job(2, "echo", 0.1), "somebody").await;
     assert_eq!(again, Err(Refusal::JobExists(key())));
-    let many = scheduler.add(&key(), 3999).await;
-    assert_eq!(many, Err(Refusal::TooMany { job: key(), asked: 4001, allowed: 4000 }));
+    let many = scheduler.add(&key(), 39_999).await;
+    assert_eq!(many, Err(Refusal::TooMany { job: key(), asked: 40_001, allowed: 40_000 }));
     let others = scheduler.restart(&key(), Some("7".parse().unwrap()), "").await;
     assert_eq!(
         others.unwrap_err().to_string(),
