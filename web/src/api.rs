@@ -224,6 +224,60 @@ pub struct HostSummary {
     pub capacity: Resources,
     pub used: Resources,
     pub tasks: usize,
+    /// What its operator wants of it: `NONE`, `SCHEDULED`, `DRAINING` or `DRAINED`.
+    #[serde(default)]
+    pub mode: String,
+    /// Since when, unless it is `NONE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub mode_since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainProgress>,
+}
+
+/// How a host is to be drained. Without any of `percentage`, `count` and `duration_secs`, nobody's
+/// SLA policy counts unless there is a `timeout_secs`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Drain {
+    /// How much of a job without a policy of its own has to stay up, from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percentage: Option<f64>,
+    /// Or how many of its instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// For how long an instance has to have been up to count; 1800 if nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_secs: Option<u64>,
+    /// After this nobody's policy counts. A week if nobody says; at once without a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_secs: Option<u64>,
+}
+
+/// How far a drain has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrainProgress {
+    #[schema(value_type = u64)]
+    pub since: Timestamp,
+    /// When nobody's policy counts any more.
+    #[schema(value_type = u64)]
+    pub deadline: Timestamp,
+    pub by: String,
+    /// How many tasks are still there.
+    pub left: usize,
+    /// What they wait for, as far as is known already.
+    pub waits: Vec<DrainWait>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrainWait {
+    /// `role/environment/name/instance`.
+    pub task: String,
+    /// A sentence.
+    pub reason: String,
+    /// When that may have changed, if time alone can change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

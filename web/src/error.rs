@@ -71,6 +71,7 @@ impl From<Refusal> for Problem {
         let (name, title, status) = match &refusal {
             Refusal::JobExists(_) => ("job-exists", "Job exists", StatusCode::CONFLICT),
             Refusal::NoSuchJob(_) => ("no-such-job", "No such job", StatusCode::NOT_FOUND),
+            Refusal::NoSuchHost(_) => ("no-such-host", "No such host", StatusCode::NOT_FOUND),
             Refusal::NoInstances { .. } => {
                 ("no-instances", "No such instances", StatusCode::NOT_FOUND)
             }

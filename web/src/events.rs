@@ -153,7 +153,7 @@ impl Gathered {
             What::Note(Note::Processes { task, .. }) => {
                 self.hear_of(filter, &RecordKey::Task(task.clone()));
             }
-            What::Note(Note::Heard { host, .. }) => {
+            What::Note(Note::Heard { host, .. } | Note::Waits { host, .. }) => {
                 self.hear_of(filter, &RecordKey::Host(host.clone()));
             }
             // Rare, and anybody may be showing it.

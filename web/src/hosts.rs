@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpResponse, Responder,
-    web::{Data, Json, Path},
+    web::{Bytes, Data, Json, Path},
 };
 use airglow_model::{
     ids::HostId,
@@ -11,10 +11,12 @@ use airglow_model::{
 
 use crate::{
     Site,
-    api::{HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
+    api::{Drain, HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
     metrics::OPEN_METRICS,
     pieces, show,
 };
+
+mod request;
 
 /// List hosts.
 #[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
@@ -40,6 +42,62 @@ pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<Hos
         .view()
         .read(|view| view.hosts.get(&host).map(|it| show::host_detail(view, it)));
     detail.map(Json).ok_or_else(|| no_such_host(&host))
+}
+
+/// Prefer other hosts: maintenance is coming.
+#[utoipa::path(post, path = "/api/v1/hosts/{host}/maintenance", tag = "hosts", params(
+    ("host" = String, Path),
+), responses(
+    (status = 200, body = HostSummary),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn maintain(
+    site: Data<Site>,
+    host: Path<String>,
+) -> Result<Json<HostSummary>, Problem> {
+    let host = HostId(host.into_inner().into());
+    site.scheduler.maintain(&host).await?;
+    summary(&site, &host)
+}
+
+/// Move everything away from a host: at once, or as the jobs' own SLA policies and, for jobs
+/// without one, this request allow, until its time is up.
+#[utoipa::path(post, path = "/api/v1/hosts/{host}/drain", tag = "hosts", params(
+    ("host" = String, Path),
+), request_body = Option<Drain>, responses(
+    (status = 200, body = HostSummary),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn drain(
+    site: Data<Site>,
+    host: Path<String>,
+    body: Bytes,
+) -> Result<Json<HostSummary>, Problem> {
+    let host = HostId(host.into_inner().into());
+    site.scheduler.drain(&host, request::read(&body)?).await?;
+    summary(&site, &host)
+}
+
+/// Let a host be like any other again.
+#[utoipa::path(post, path = "/api/v1/hosts/{host}/activate", tag = "hosts", params(
+    ("host" = String, Path),
+), responses(
+    (status = 200, body = HostSummary),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn activate(
+    site: Data<Site>,
+    host: Path<String>,
+) -> Result<Json<HostSummary>, Problem> {
+    let host = HostId(host.into_inner().into());
+    site.scheduler.activate(&host).await?;
+    summary(&site, &host)
+}
+
+fn summary(site: &Site, host: &HostId) -> Result<Json<HostSummary>, Problem> {
+    let found = site.scheduler.view().read(|view| view.hosts.get(host).map(show::host_summary));
+    found.map(Json).ok_or_else(|| no_such_host(host))
 }
 
 /// What a host measures of itself and of its tasks, in the OpenMetrics text format.

@@ -19,8 +19,9 @@ use crate::{
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
         tasks::list, tasks::get, processes::get, logs::get, files::get,
-        hosts::list, hosts::get, hosts::metrics, hosts::offers, hosts::pending, cluster::tiers,
-        cluster::quarantine, quotas::list, quotas::get, quotas::set, admin::prune,
+        hosts::list, hosts::get, hosts::metrics, hosts::maintain, hosts::drain, hosts::activate,
+        hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
+        quotas::list, quotas::get, quotas::set, admin::prune,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),

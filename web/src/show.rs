@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use airglow_model::{
     config::TaskConfig,
-    host::Contact,
+    drain::Wait,
+    host::{Contact, Mode},
     ids::{ConfigId, HostId, JobKey, TaskKey},
     instances::InstanceSet,
     machine::Timestamp,
@@ -15,8 +16,8 @@ use airglow_model::{
 };
 
 use crate::api::{
-    Config, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost, Offer, PendingTask,
-    Quarantined, TaskSummary, VetoCount,
+    Config, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost,
+    Offer, PendingTask, Quarantined, TaskSummary, VetoCount,
 };
 
 pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobView) -> JobSummary {
@@ -133,7 +134,8 @@ pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
     })
 }
 
-pub(crate) fn host_summary(HostView { host, used, tasks, heard_at, .. }: &HostView) -> HostSummary {
+pub(crate) fn host_summary(it: &HostView) -> HostSummary {
+    let HostView { host, used, tasks, heard_at, .. } = it;
     HostSummary {
         host: host.id.to_string(),
         state: host.contact.name().to_owned(),
@@ -149,7 +151,28 @@ pub(crate) fn host_summary(HostView { host, used, tasks, heard_at, .. }: &HostVi
         capacity: host.capacity.resources.into(),
         used: (*used).into(),
         tasks: tasks.len(),
+        mode: host.mode.name().to_owned(),
+        mode_since: host.mode.since(),
+        drain: drain_progress(it),
     }
+}
+
+fn drain_progress(HostView { host, tasks, waits, .. }: &HostView) -> Option<DrainProgress> {
+    let (deadline, Mode::Draining { since, request }) = (host.mode.deadline()?, &host.mode) else {
+        return None;
+    };
+    let wait = |it: &Wait| DrainWait {
+        task: it.task.to_string(),
+        reason: it.reason.clone(),
+        until: it.until,
+    };
+    Some(DrainProgress {
+        since: *since,
+        deadline,
+        by: request.by.clone(),
+        left: tasks.len(),
+        waits: waits.iter().map(wait).collect(),
+    })
 }
 
 pub(crate) fn host_detail(view: &View, it: &HostView) -> HostDetail {

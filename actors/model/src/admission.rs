@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     config::TaskConfig,
-    ids::JobKey,
+    ids::{HostId, JobKey},
     instances::InstanceSet,
     job,
     quota::{self, Claim, Part, Quota, Short},
@@ -62,6 +62,7 @@ pub enum Admitted {
 pub enum Refusal {
     JobExists(JobKey),
     NoSuchJob(JobKey),
+    NoSuchHost(HostId),
     NoInstances {
         job: JobKey,
         instances: InstanceSet,
@@ -199,6 +200,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::JobExists(job) => write!(f, "job {job} is already active"),
             Self::NoSuchJob(job) => write!(f, "there is no active job {job}"),
+            Self::NoSuchHost(host) => write!(f, "there is no host {host}"),
             Self::NoInstances { job, instances } => {
                 write!(f, "job {job} has no active instances among {instances}")
             }

@@ -6,6 +6,14 @@
 //! ```
 //! `away` touches nothing: an agent that restarts is back in a second and its tasks never notice.
 //! Only `unreachable` makes tasks PARTITIONED, which their own policies then deal with.
+//!
+//! What its operator wants of it is another matter, and outlives every connection:
+//!
+//! ```text
+//!   NONE ──► SCHEDULED ──► DRAINING ──nothing is left there──► DRAINED
+//!    ▲ ◄─────────┴─────────────┴──────────activated──────────────┘
+//! ```
+//! Whatever the mode, an operator may ask for any other; the last word counts.
 
 use std::time::Duration;
 
@@ -80,6 +88,13 @@ pub enum Event {
     Connected(Hello),
     Disconnected,
     SilentForLong,
+    MaintenanceAsked,
+    DrainAsked(DrainRequest),
+    ActivateAsked,
+    /// Nothing is left there of what was to move away since `since`.
+    Emptied {
+        since: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +133,34 @@ impl Contact {
 }
 
 impl Mode {
+    /// When it was asked for.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::None => None,
+            Self::Scheduled { since } | Self::Draining { since, .. } | Self::Drained { since } => {
+                Some(*since)
+            }
+        }
+    }
+
+    /// Nothing should run there.
+    pub fn is_to_be_empty(&self) -> bool {
+        match self {
+            Self::Draining { .. } | Self::Drained { .. } => true,
+            Self::None | Self::Scheduled { .. } => false,
+        }
+    }
+
+    /// When nobody's policy counts any more, if it is being drained.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Draining { since, request } => {
+                Some(*since + Duration::from_secs(request.timeout_secs))
+            }
+            Self::None | Self::Scheduled { .. } | Self::Drained { .. } => None,
+        }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "NONE",
@@ -128,12 +171,33 @@ impl Mode {
     }
 }
 
+impl Mode {
+    fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
+        match (self, event) {
+            (_, Event::MaintenanceAsked) => Ok(Self::Scheduled { since: now }),
+            (_, Event::DrainAsked(request)) => {
+                Ok(Self::Draining { since: now, request: request.clone() })
+            }
+            (_, Event::ActivateAsked) => Ok(Self::None),
+            // Another drain may have begun since.
+            (Self::Draining { since, .. }, Event::Emptied { since: begun }) if since == begun => {
+                Ok(Self::Drained { since: now })
+            }
+            (mode, event) => Err(Rejected { state: mode.name(), event: event.name() }),
+        }
+    }
+}
+
 impl Event {
     fn name(&self) -> &'static str {
         match self {
             Self::Connected(_) => "connected",
             Self::Disconnected => "disconnected",
             Self::SilentForLong => "silent for long",
+            Self::MaintenanceAsked => "maintenance asked",
+            Self::DrainAsked(_) => "drain asked",
+            Self::ActivateAsked => "activation asked",
+            Self::Emptied { .. } => "emptied",
         }
     }
 }
@@ -159,6 +223,13 @@ impl Machine for Host {
             (Contact::Away { .. }, Event::SilentForLong) => {
                 Self { contact: Contact::Unreachable { since: now }, ..self.clone() }
             }
+            (
+                Contact::Up { .. } | Contact::Away { .. } | Contact::Unreachable { .. },
+                event @ (Event::MaintenanceAsked
+                | Event::DrainAsked(_)
+                | Event::ActivateAsked
+                | Event::Emptied { .. }),
+            ) => Self { mode: self.mode.step(now, event)?, ..self.clone() },
             (contact, event) => {
                 return Err(Rejected { state: contact.name(), event: event.name() });
             }
@@ -204,30 +275,64 @@ mod tests {
         })
     }
 
-    #[test]
-    fn the_whole_table() {
-        let at = |contact| Host { contact, ..Host::unknown("h".into()) };
+    const THEN: Timestamp = Timestamp(1);
+
+    fn request() -> DrainRequest {
+        let policy = SlaPolicy::Percentage { percentage: 95.0, duration_secs: 1800 };
+        DrainRequest { policy, timeout_secs: 60, by: "somebody".into() }
+    }
+
+    /// What each of `events` makes of each of `states`, by `name`.
+    fn table(states: &[Host], events: &[Event], name: impl Fn(&Host) -> &'static str) -> String {
+        let row = |state: &Host| {
+            let cell = |event| state.step(THEN, event).map_or("-", |next| name(&next));
+            let cells: Vec<_> = events.iter().map(cell).collect();
+            format!("{:12}{}\n", name(state), cells.join(" "))
+        };
+        states.iter().map(row).collect()
+    }
+
+    fn host(contact: Contact, mode: Mode) -> Host {
+        Host { contact, mode, ..Host::unknown("h".into()) }
+    }
+
+    fn contacts() -> [Contact; 4] {
         let since = Timestamp(0);
-        let states = [
+        [
             Contact::Unknown,
             Contact::Up { since },
             Contact::Away { since },
             Contact::Unreachable { since },
-        ];
-        let table: String = states
-            .iter()
-            .map(|&state| {
-                let row: Vec<_> = [hello(), Event::Disconnected, Event::SilentForLong]
-                    .iter()
-                    .map(|event| {
-                        at(state).step(since, event).map_or("-", |next| next.contact.name())
-                    })
-                    .collect();
-                format!("{:12}{}\n", state.name(), row.join(" "))
-            })
-            .collect();
+        ]
+    }
+
+    fn modes() -> [Mode; 4] {
+        let since = Timestamp(0);
+        [
+            Mode::None,
+            Mode::Scheduled { since },
+            Mode::Draining { since, request: request() },
+            Mode::Drained { since },
+        ]
+    }
+
+    /// What operators ask for, and that it is done; the last of them is about an older drain.
+    fn asked() -> [Event; 5] {
+        [
+            Event::MaintenanceAsked,
+            Event::DrainAsked(request()),
+            Event::ActivateAsked,
+            Event::Emptied { since: Timestamp(0) },
+            Event::Emptied { since: Timestamp(9) },
+        ]
+    }
+
+    #[test]
+    fn the_whole_table() {
+        let states = contacts().map(|it| host(it, Mode::None));
+        let events = [hello(), Event::Disconnected, Event::SilentForLong];
         assert_eq!(
-            table,
+            table(&states, &events, |it| it.contact.name()),
             "\
 unknown     up - -
 up          up away -
@@ -235,5 +340,44 @@ away        up - unreachable
 unreachable up - -
 "
         );
+    }
+
+    #[test]
+    fn the_whole_table_of_modes() {
+        let states = modes().map(|it| host(Contact::Up { since: Timestamp(0) }, it));
+        assert_eq!(
+            table(&states, &asked(), |it| it.mode.name()),
+            "\
+NONE        SCHEDULED DRAINING NONE - -
+SCHEDULED   SCHEDULED DRAINING NONE - -
+DRAINING    SCHEDULED DRAINING NONE DRAINED -
+DRAINED     SCHEDULED DRAINING NONE - -
+"
+        );
+    }
+
+    #[test]
+    fn mode_and_contact_leave_each_other_alone() {
+        for (contact, mode) in contacts().into_iter().flat_map(|it| modes().map(|mode| (it, mode)))
+        {
+            let state = host(contact, mode.clone());
+            for event in [hello(), Event::Disconnected, Event::SilentForLong] {
+                assert!(state.step(THEN, &event).map_or(true, |it| it.mode == mode));
+            }
+            for event in asked() {
+                let next = state.step(THEN, &event);
+                assert!(next.as_ref().map_or(true, |it| it.contact == contact), "{next:?}");
+                assert!(contact != Contact::Unknown || next.is_err(), "nobody knows it");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drain_has_a_deadline_from_its_beginning_on() {
+        let draining = host(Contact::Up { since: THEN }, Mode::None)
+            .step(Timestamp(5000), &Event::DrainAsked(request()))
+            .unwrap();
+        assert_eq!(draining.mode.deadline(), Some(Timestamp(65_000)));
+        assert_eq!(Mode::None.deadline(), None);
     }
 }

@@ -9,8 +9,8 @@
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
 //! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
-//! [`preemption`], [`reconcile`], [`reports`]), and what is said and kept ([`wire`], [`record`],
-//! [`view`]). What an operator can decide about all of them is [`policy`].
+//! [`preemption`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), and what is said and kept
+//! ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is [`policy`].
 
 mod hash;
 pub mod machine;
@@ -39,6 +39,7 @@ pub mod process;
 pub mod run;
 
 pub mod admission;
+pub mod drain;
 pub mod matching;
 pub mod policy;
 pub mod preemption;
@@ -47,6 +48,7 @@ pub mod quota;
 pub mod reconcile;
 pub mod reports;
 pub mod simulation;
+pub mod sla;
 
 pub mod record;
 pub mod view;

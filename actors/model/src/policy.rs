@@ -1,6 +1,6 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
-use crate::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota};
+use crate::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla};
 
 /// All of it. A scheduler is told once, when it starts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -9,4 +9,5 @@ pub struct Policy {
     pub quota: quota::Rules,
     pub scheduling: Scheduling,
     pub history: Keep,
+    pub sla: sla::Rules,
 }

@@ -212,7 +212,9 @@ pub enum Event {
         attempt: Attempt,
         message: String,
     },
+    /// Of `attempt`: wherever the next one is, it may stay there.
     DrainAsked {
+        attempt: Attempt,
         message: String,
     },
     /// Nothing has been heard of `host` for too long.

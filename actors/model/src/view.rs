@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::moves::Moves;
 use crate::{
     config::TaskConfig,
+    drain::Wait,
     host::Host,
     ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
@@ -77,6 +78,8 @@ pub struct HostView {
     pub ports_used: BTreeSet<u16>,
     pub tasks: BTreeSet<TaskKey>,
     pub heard_at: Timestamp,
+    /// While it is being drained: who is still there, and why.
+    pub waits: Arc<Vec<Wait>>,
 }
 
 /// Why an instance is not placed: for each reason, how many hosts it rules out.
@@ -112,6 +115,11 @@ pub enum Note {
     Heard {
         host: HostId,
         at: Timestamp,
+    },
+    /// Who is still on a host that is being drained.
+    Waits {
+        host: HostId,
+        waits: Arc<Vec<Wait>>,
     },
     Quarantined {
         key: String,
@@ -149,7 +157,7 @@ impl View {
                 job.history = job.history.saturating_sub(1);
             }
             (RecordKey::Host(id), Some(Record::Host(host))) => {
-                self.host(id).host.clone_from(host);
+                self.host(id).describe(host);
                 self.moves.add(Move::Host(Arc::new(host.clone())));
             }
             (RecordKey::Host(id), None) => {
@@ -191,6 +199,12 @@ impl View {
             Note::Heard { host, at } => {
                 if let Some(host) = self.hosts.get_mut(&host) {
                     host.heard_at = at;
+                }
+            }
+            Note::Waits { host, waits } => {
+                let host = self.hosts.get_mut(&host);
+                if let Some(host) = host.filter(|it| it.host.mode.deadline().is_some()) {
+                    host.waits = waits;
                 }
             }
             Note::Quarantined { key, why } => {
@@ -414,7 +428,15 @@ impl HostView {
             ports_used: BTreeSet::new(),
             tasks: BTreeSet::new(),
             heard_at: Timestamp::default(),
+            waits: Arc::default(),
         }
+    }
+
+    fn describe(&mut self, host: &Host) {
+        if host.mode.deadline().is_none() {
+            self.waits = Arc::default();
+        }
+        self.host.clone_from(host);
     }
 
     /// What can still be given out; nothing if the host has shrunk below what runs there.

@@ -62,7 +62,7 @@ fn event() -> impl Strategy<Value = (u32, Event)> {
         1 => (0..6_u32).prop_map(move |generation| Event::KillAsked { generation, message: message() }),
         2 => Just(Event::RestartAsked { message: message() }),
         1 => Just(Event::PreemptAsked { attempt: Attempt(0), message: message() }),
-        1 => Just(Event::DrainAsked { message: message() }),
+        1 => Just(Event::DrainAsked { attempt: Attempt(0), message: message() }),
         3 => host().prop_map(|host| Event::HostUnreachable { host }),
         1 => Just(Event::HostForgot { attempt: Attempt(0) }),
         4 => Just(Event::TimedOut),
@@ -77,11 +77,11 @@ fn dated(event: Event, task: &Task, ago: u32) -> Event {
         Event::Placed { at, .. } => Event::Placed { attempt, at },
         Event::Reported { state, message, .. } => Event::Reported { attempt, state, message },
         Event::PreemptAsked { message, .. } => Event::PreemptAsked { attempt, message },
+        Event::DrainAsked { message, .. } => Event::DrainAsked { attempt, message },
         Event::HostForgot { .. } => Event::HostForgot { attempt },
         Event::Wanted { .. }
         | Event::KillAsked { .. }
         | Event::RestartAsked { .. }
-        | Event::DrainAsked { .. }
         | Event::HostUnreachable { .. }
         | Event::TimedOut
         | Event::Pruned { .. } => event,

@@ -126,7 +126,9 @@ impl Cluster {
                 self.tell(task, task::Event::RestartAsked { message: "by ada".into() });
             }
             ["drain", task] => {
-                self.tell(task, task::Event::DrainAsked { message: "by ada".into() });
+                let attempt = self.tasks[&task_key(task)].attempt;
+                let message = "by ada".into();
+                self.tell(task, task::Event::DrainAsked { attempt, message });
             }
             ["say", task, state] => self.say(task, state),
             // Nothing that is said to it arrives, and nobody has noticed yet.

@@ -39,6 +39,8 @@ use crate::{
     root::{self, Soil},
 };
 
+mod maintenance;
+
 /// The folder of the cluster's authority, in the data folder.
 const AUTHORITY: &str = "authority";
 
@@ -120,6 +122,8 @@ impl Scheduler {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
             scheduling: policy.scheduling.clone(),
+            sla: policy.sla,
+            feed: feed.clone(),
             view: view.clone(),
             scribe,
             store: store.clone(),
@@ -275,7 +279,6 @@ impl Scheduler {
 
     /// Forgets ended runs now, however young they are. How many.
     pub async fn prune(&self, what: Selection) -> Result<u64, Refusal> {
-        let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
         let pruner = self.inner.lines.pruner().ok_or_else(not_now)?;
         let (reply, answer) = oneshot::channel();
         pruner.do_send(Prune { what, reply });
@@ -310,12 +313,15 @@ impl Scheduler {
         &self,
         request: impl FnOnce(oneshot::Sender<Answered<T>>) -> Request,
     ) -> Answered<T> {
-        let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;
         let (reply, answer) = oneshot::channel();
         entities.admission.do_send(request(reply));
         answer.await.unwrap_or_else(|_| Err(Refusal::unknown()))
     }
+}
+
+fn not_now() -> Refusal {
+    Refusal::NotNow("the scheduler is starting or stopping".into())
 }
 
 impl Inner {

@@ -14,6 +14,7 @@ use airglow_model::{
 use airglow_store::ReadModel;
 
 use crate::{
+    drainer::{Drainer, Drains},
     entity::{Entity, Role},
     hosts::{Repeat, Switchboard},
     matchmaker::{Look, Matchmaker},
@@ -27,6 +28,7 @@ pub(crate) struct Links {
     pub(crate) view: ReadModel,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) matchmaker: Addr<Matchmaker>,
+    pub(crate) drainer: Addr<Drainer>,
     pub(crate) switchboard: Addr<Switchboard>,
 }
 
@@ -46,6 +48,9 @@ impl Role for Host {
         // What it was told last may have been lost with whoever it was before it woke up.
         if before.is_none() {
             links.switchboard.do_send(Repeat(self.id.clone()));
+        }
+        if self.mode.is_to_be_empty() {
+            links.drainer.do_send(Drains(self.id.clone()));
         }
         for effect in self.effects() {
             match effect {

@@ -12,6 +12,7 @@
 //! was to hear it; every actor asks again, from its record, when it wakes up.
 
 mod admission;
+mod drainer;
 mod entity;
 mod handle;
 mod herald;

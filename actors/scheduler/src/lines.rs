@@ -33,7 +33,6 @@ pub(crate) struct Entities {
     pub(crate) switchboard: Addr<Switchboard>,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) jobs: Addr<Jobs>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "only tests speak to a host directly"))]
     pub(crate) hosts: Addr<Hosts>,
 }
 

@@ -6,7 +6,7 @@
 //! │                      no going on without a disk, and what was acknowledged is on it
 //! ├─ entities            one thread, one for all: they hold each other's addresses
 //! │    ├─ jobs hosts tasks    a supervisor each; 5 crashes in 60 s on one key → left alone
-//! │    ├─ matchmaker admission herald switchboard
+//! │    ├─ matchmaker drainer admission herald switchboard
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
@@ -26,14 +26,16 @@ use airglow_model::{
     matching::Scheduling,
     pruning::Keep,
     restart::Intensity,
+    sla,
     view::{Note, Quarantine, View},
 };
-use airglow_store::{ReadModel, Scribe, Store, StoreError};
+use airglow_store::{Feed, ReadModel, Scribe, Store, StoreError};
 use tokio::sync::oneshot;
 
 use crate::{
     Failure, Stats,
     admission::Admission,
+    drainer::{Around, Drainer},
     entity::{Entity, Role, Shared},
     herald::Herald,
     host,
@@ -55,7 +57,9 @@ pub(crate) struct Soil {
     pub(crate) cluster: String,
     pub(crate) rules: Rules,
     pub(crate) scheduling: Scheduling,
+    pub(crate) sla: sla::Rules,
     pub(crate) view: ReadModel,
+    pub(crate) feed: Feed,
     pub(crate) scribe: Scribe,
     pub(crate) store: Store,
     pub(crate) keep: Keep,
@@ -150,10 +154,21 @@ async fn entities(soil: Soil, fate: Fate) {
         switchboard: switchboard.clone(),
     };
     nursery.raise(for_tasks, of_tasks);
+    let around = Around {
+        cluster: soil.cluster,
+        rules: soil.sla,
+        view: view.clone(),
+        feed: soil.feed,
+        scribe: soil.scribe.clone(),
+        tasks: tasks.clone(),
+        hosts: hosts.clone(),
+    };
+    let drainer = Drainer::new(around, fate.lifeline()).start();
     let of_hosts = host::Links {
         view: view.clone(),
         tasks: tasks.clone(),
         matchmaker,
+        drainer,
         switchboard: switchboard.clone(),
     };
     nursery.raise(for_hosts, of_hosts);

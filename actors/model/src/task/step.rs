@@ -116,7 +116,7 @@ impl Machine for Task {
              E::PreemptAsked { message, .. }) =>
                 slot.enter(now, S::Preempting { at: at.clone(), until }, message),
             (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
-             E::DrainAsked { message }) =>
+             E::DrainAsked { message, .. }) =>
                 slot.enter(now, S::Draining { at: at.clone(), until }, message),
             (Some(S::Partitioned { at, .. }), E::RestartAsked { message }) =>
                 slot.enter(now, S::Restarting { at: at.clone(), until }, message)
@@ -124,7 +124,7 @@ impl Machine for Task {
             (Some(S::Partitioned { at, .. }), E::PreemptAsked { message, .. }) =>
                 slot.enter(now, S::Preempting { at: at.clone(), until }, message)
                     .lose(now, at, OUT_OF_REACH).follow(now),
-            (Some(S::Partitioned { at, .. }), E::DrainAsked { message }) =>
+            (Some(S::Partitioned { at, .. }), E::DrainAsked { message, .. }) =>
                 slot.enter(now, S::Draining { at: at.clone(), until }, message)
                     .lose(now, at, OUT_OF_REACH).follow(now),
             (Some(S::Restarting { at, .. } | S::Preempting { at, .. } | S::Draining { at, .. }),
@@ -236,14 +236,12 @@ impl Task {
             Event::Placed { attempt, .. }
             | Event::Reported { attempt, .. }
             | Event::PreemptAsked { attempt, .. }
+            | Event::DrainAsked { attempt, .. }
             | Event::HostForgot { attempt }
             | Event::Pruned { attempt } => *attempt == self.attempt,
             Event::HostUnreachable { host } => self.run.as_ref().is_some_and(|it| it.is_on(host)),
             Event::KillAsked { generation, .. } => self.generation <= *generation,
-            Event::Wanted { .. }
-            | Event::RestartAsked { .. }
-            | Event::DrainAsked { .. }
-            | Event::TimedOut => true,
+            Event::Wanted { .. } | Event::RestartAsked { .. } | Event::TimedOut => true,
         }
     }
 

@@ -218,7 +218,7 @@ fn columns() -> Vec<(&'static str, Event)> {
         Event::KillAsked { generation: 1, message: message() },
         Event::RestartAsked { message: message() },
         Event::PreemptAsked { attempt, message: message() },
-        Event::DrainAsked { message: message() },
+        Event::DrainAsked { attempt, message: message() },
         Event::HostUnreachable { host: "a1".into() },
         Event::HostForgot { attempt },
         Event::TimedOut,
@@ -465,7 +465,7 @@ fn s20_nobody_waits_who_ran_for_long_or_was_asked_to_end() {
     assert_eq!(penalty(&|tale| _ = tale.wait(5 * MINUTE).say(RunState::Failed)), (2, false));
     assert_eq!(asked(Event::RestartAsked { message: message() }), (2, false));
     assert_eq!(asked(Event::PreemptAsked { attempt: Attempt(1), message: message() }), (2, false));
-    assert_eq!(asked(Event::DrainAsked { message: message() }), (2, false));
+    assert_eq!(asked(Event::DrainAsked { attempt: Attempt(1), message: message() }), (2, false));
     // A short silence does not make an old run look young, and being given up is not its doing.
     let silence = |tale: &mut Tale| _ = tale.wait(HOUR).lose_sight().say(RunState::Running);
     assert_eq!(
@@ -532,7 +532,8 @@ fn s17_what_is_asked_of_a_silent_host_counts_as_lost_at_once() {
     let mut silent_then = Tale::running(service());
     silent_then.kill().lose_sight();
     let mut drained_then = Tale::running(service());
-    drained_then.happens(&Event::DrainAsked { message: "by ada".into() }).lose_sight();
+    let drain = Event::DrainAsked { attempt: Attempt(1), message: "by ada".into() };
+    drained_then.happens(&drain).lose_sight();
     assert_eq!(
         [killed.text.as_str(), &restarted.text, &silent_then.text, &drained_then.text].concat(),
         "\

@@ -21,6 +21,7 @@ use airglow_scheduler::{Config, Refusal, Scheduler, StartError, Unanswered};
 use serde_json::json;
 use tempfile::TempDir;
 
+mod drain;
 mod fake;
 mod pruning;
 

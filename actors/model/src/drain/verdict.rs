@@ -1,0 +1,143 @@
+//! What is to become of one task.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Inquiry, Known,
+    consent::{Line, line},
+    crew::Crew,
+};
+use crate::{
+    host::Mode,
+    ids::{JobKey, TaskKey},
+    machine::Timestamp,
+    sla::Need,
+    spec::SlaPolicy,
+    task::{Run, Status},
+    view::{JobView, View},
+};
+
+pub(super) enum Verdict {
+    /// It has been asked to end, by anybody.
+    Leaving(Status),
+    Leave {
+        forced: bool,
+    },
+    Inquire(Inquiry),
+    Stay {
+        why: String,
+        until: Option<Timestamp>,
+    },
+}
+
+/// Judges one after the other: whoever has been let go counts for nobody after it.
+pub(super) struct Judge<'a> {
+    pub(super) view: &'a View,
+    pub(super) known: Known<'a>,
+    crews: BTreeMap<JobKey, Crew>,
+    consents: super::Consents,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(view: &'a View, known: Known<'a>) -> Self {
+        Self { view, known, crews: BTreeMap::new(), consents: known.consents.clone() }
+    }
+
+    pub(super) fn judge(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
+        let status = run.state.status();
+        if is_leaving(status) || self.known.asked.get(key) == Some(&run.attempt) {
+            return Verdict::Leaving(status);
+        }
+        let quarantined = &self.view.quarantined;
+        if !quarantined.is_empty() && quarantined.contains_key(&key.to_string()) {
+            let why = "The scheduler has left it alone, because it kept crashing over it".into();
+            return Verdict::Stay { why, until: None };
+        }
+        let verdict = self.may_leave(key, run, mode);
+        if let (Verdict::Leave { .. }, Some(crew)) = (&verdict, self.crews.get_mut(&key.job)) {
+            crew.leaves(run);
+        }
+        verdict
+    }
+
+    fn may_leave(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
+        let Mode::Draining { request, .. } = mode else { return Verdict::Leave { forced: false } };
+        let forced_at = mode.deadline();
+        if forced_at.is_some_and(|it| it <= self.known.now) {
+            return Verdict::Leave { forced: request.timeout_secs > 0 };
+        }
+        let view = self.view;
+        let found =
+            view.jobs.get(&key.job).and_then(|job| Some((job, job.configs.get(&run.config)?)));
+        let Some((job, config)) = found else { return Verdict::Leave { forced: false } };
+        let policy = config.spec.sla_policy.as_ref().unwrap_or(&request.policy);
+        if let SlaPolicy::Coordinator { coordinator_url, status_key } = policy {
+            return self.ask(Inquiry {
+                task: key.clone(),
+                attempt: run.attempt,
+                url: coordinator_url.clone(),
+                status_key: status_key.clone(),
+                forced_at,
+                spec: Box::new(config.spec.clone()),
+            });
+        }
+        let rules = self.known.rules;
+        let has_say = config.class.is_production() || rules.nonproduction;
+        if !has_say || job.active_count() < rules.instances_min {
+            return Verdict::Leave { forced: false };
+        }
+        self.check(job, run, policy)
+    }
+
+    fn check(&mut self, job: &JobView, run: &Run, policy: &SlaPolicy) -> Verdict {
+        let Known { now, asked, .. } = self.known;
+        let key = &job.job.key;
+        let crew = self.crews.entry(key.clone()).or_insert_with(|| Crew::of(job, asked));
+        let active = crew.active;
+        let Some((need, duration)) = Need::of(policy, active) else {
+            return Verdict::Leave { forced: false };
+        };
+        let others = crew.others_up(now, run, duration);
+        if others >= need.fewest {
+            return Verdict::Leave { forced: false };
+        }
+        let up = match duration.as_secs() {
+            0 => "are up".to_owned(),
+            secs if secs.is_multiple_of(60) => format!("have been up for {} min", secs / 60),
+            secs => format!("have been up for {secs} s"),
+        };
+        let why = format!(
+            "Without it {others} of {active} instances of {key} {up}, and at least {need} have to be"
+        );
+        Verdict::Stay { why, until: crew.enough_at(run, need, duration) }
+    }
+
+    fn ask(&mut self, inquiry: Inquiry) -> Verdict {
+        let of = (inquiry.task.clone(), inquiry.attempt);
+        match line(self.known.now, self.known.rules, &self.consents, &of, &inquiry.url) {
+            Line::Granted => Verdict::Leave { forced: false },
+            Line::Waits(why, until) => Verdict::Stay { why, until },
+            Line::Free => {
+                let asked = super::Consent::Asked { url: inquiry.url.clone() };
+                self.consents.insert(of, asked);
+                Verdict::Inquire(inquiry)
+            }
+        }
+    }
+}
+
+pub(super) fn is_leaving(status: Status) -> bool {
+    match status {
+        Status::Killing | Status::Restarting | Status::Preempting | Status::Draining => true,
+        Status::Throttled
+        | Status::Pending
+        | Status::Assigned
+        | Status::Starting
+        | Status::Running
+        | Status::Partitioned
+        | Status::Finished
+        | Status::Failed
+        | Status::Killed
+        | Status::Lost => false,
+    }
+}
