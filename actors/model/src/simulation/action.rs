@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     computer::Computer,
-    scheduler::{Doomed, Mail, Request},
+    scheduler::{Doomed, Mail, Request, Word},
     world::{Due, World},
 };
 use crate::{
     admission::Wish,
     config::TaskConfig,
+    host::{self, DrainRequest},
     ids::{HostId, JobKey},
     instances::InstanceSet,
     quota::Quota,
@@ -65,6 +66,17 @@ pub enum Action {
     SetQuota {
         role: String,
         limit: Resources,
+    },
+
+    Maintain {
+        host: HostId,
+    },
+    Drain {
+        host: HostId,
+        request: DrainRequest,
+    },
+    Activate {
+        host: HostId,
     },
 
     /// The connection of a host ends; it makes another.
@@ -130,6 +142,12 @@ impl World {
                 self.ask(Request::Quota(role, quota));
             }
 
+            Action::Maintain { host } => self.tell_host(host, host::Event::MaintenanceAsked),
+            Action::Drain { host, request } => {
+                self.tell_host(host, host::Event::DrainAsked(request));
+            }
+            Action::Activate { host } => self.tell_host(host, host::Event::ActivateAsked),
+
             Action::BreakLink { host } => {
                 if let Some(link) = self.hosts.get(&host).and_then(|it| it.link) {
                     self.tell(|| format!("{host}: its connection breaks"));
@@ -172,6 +190,12 @@ impl World {
 
     fn wish(&mut self, job: JobKey, wish: Wish) {
         self.ask(Request::Job(job, wish));
+    }
+
+    fn tell_host(&mut self, id: HostId, event: host::Event) {
+        if self.view().is_some_and(|it| it.hosts.contains_key(&id)) {
+            self.send(Mail::Host(id, Word::Happened(event, None)));
+        }
     }
 
     fn ask(&mut self, request: Request) {

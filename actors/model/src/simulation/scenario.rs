@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Action, Conduct, Report, Setup, World, recorder::Recorder, snapshot::Snapshot};
 use crate::{
     config::TaskConfig,
+    host::DrainRequest,
     ids::{HostId, JobKey},
     instances::InstanceSet,
     machine::Timestamp,
@@ -34,6 +35,10 @@ mod written;
 ///   - {at_secs: 600, lose_hosts: [big-1, "big-2*"]}
 ///   - {at_secs: 1200, return_hosts: [big-1]}
 ///   - {at_secs: 1800, add_hosts: [{name: new, count: 2, cpu: 8, ram_mb: 1, disk_mb: 1}]}
+///   - {at_secs: 1500, drain: {hosts: ["big-3*"], percentage: 95, duration_secs: 60,
+///      timeout_secs: 3600}}   # as when it is asked for; also count; at once by default
+///   - {at_secs: 1600, maintain: [big-4]}
+///   - {at_secs: 1700, activate: ["big-3*"]}
 ///   - {at_secs: 1800, create: {job: {…}}}
 ///   - {at_secs: 1900, add_instances: {job: www/prod/web, count: 10}}
 ///   - {at_secs: 2000, kill: {job: www/prod/web, instances: 0-4}}
@@ -60,6 +65,9 @@ enum Happening {
     AddHost(HostId, Attributes, Capacity),
     LoseHosts(String),
     ReturnHosts(String),
+    Drain(String, DrainRequest),
+    Maintain(String),
+    Activate(String),
     Create(JobKey, Arc<TaskConfig>, u32, Conduct),
     AddInstances(JobKey, u32),
     Kill(JobKey, Option<InstanceSet>),
@@ -102,6 +110,7 @@ impl Scenario {
             happening.happen(&mut world, &mut recorder);
         }
         recorder.watch_until(&mut world, start + self.lasts);
+        world.explain();
         recorder.report(&world, self.seed)
     }
 }
@@ -117,6 +126,16 @@ impl Happening {
             }
             Self::ReturnHosts(names) => {
                 named(world, &names, recorder, |host| Action::SwitchOn { host })
+            }
+            Self::Drain(names, request) => named(world, &names, recorder, |host| Action::Drain {
+                host,
+                request: request.clone(),
+            }),
+            Self::Maintain(names) => {
+                named(world, &names, recorder, |host| Action::Maintain { host })
+            }
+            Self::Activate(names) => {
+                named(world, &names, recorder, |host| Action::Activate { host })
             }
             Self::Create(job, config, instances, conduct) => {
                 vec![Action::Create { job, config, instances, conduct }]

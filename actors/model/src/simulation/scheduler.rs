@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     admission::{Refusal, Rules},
+    drain::Inquiry,
     host::{self, Host},
     ids::{Attempt, HostId, JobKey, TaskKey},
     instances::InstanceSet,
@@ -21,6 +22,7 @@ use crate::{
 };
 
 mod admission;
+mod drainer;
 mod entity;
 mod matchmaker;
 mod roles;
@@ -28,6 +30,8 @@ mod session;
 mod switchboard;
 
 pub(super) use admission::{Answer, Request};
+use drainer::Drainer;
+pub(super) use drainer::ToDrainer;
 use entity::Kind;
 pub(super) use entity::Word;
 use matchmaker::Bureau;
@@ -43,6 +47,7 @@ pub(super) struct Scheduler {
     jobs: Kind<Job>,
     hosts: Kind<Host>,
     bureau: Bureau,
+    drainer: Drainer,
     lines: BTreeMap<HostId, Line>,
     sessions: BTreeMap<u64, Session>,
     /// Roles with a request on its way to the disk, and the requests that wait for it.
@@ -61,6 +66,7 @@ pub(super) enum Mail {
     Job(JobKey, Word<job::Event>),
     Host(HostId, Word<host::Event>),
     Matchmaker(ToMatchmaker),
+    Drainer(ToDrainer),
     Switchboard(ToSwitchboard),
     Session(u64, ToSession),
     Request(Request),
@@ -83,6 +89,7 @@ pub(super) enum Reader {
     Jobs,
     Hosts,
     Matchmaker,
+    Drainer,
     Switchboard,
     Session(u64),
     Admission,
@@ -93,6 +100,7 @@ pub(super) enum Reader {
 pub(super) enum Receipt {
     Report { session: u64, seq: u64 },
     Place(TaskKey, Attempt),
+    Leave(TaskKey, Attempt),
     Request(Request, InstanceSet),
 }
 
@@ -111,6 +119,8 @@ pub(super) enum Ask {
     Commit(Vec<Change>, Mail),
     Say(u64, ToExecutor),
     HangUp(u64),
+    /// A coordinator is asked whether an instance may go.
+    Inquire(Box<Inquiry>),
     Answered(Request, Answer),
 }
 
@@ -160,6 +170,7 @@ impl Out {
             Receipt::Place(task, attempt) => {
                 Mail::Matchmaker(ToMatchmaker::Answered(task, attempt))
             }
+            Receipt::Leave(task, attempt) => Mail::Drainer(drainer::heard(task, attempt, &how)),
             Receipt::Request(request, instances) => {
                 let answer = match how {
                     Settled::Committed => Ok(instances),
@@ -179,6 +190,7 @@ impl Mail {
             Self::Job(..) => Reader::Jobs,
             Self::Host(..) => Reader::Hosts,
             Self::Matchmaker(_) => Reader::Matchmaker,
+            Self::Drainer(_) => Reader::Drainer,
             Self::Switchboard(_) => Reader::Switchboard,
             Self::Session(link, _) => Reader::Session(*link),
             Self::Request(_) | Self::Done(..) => Reader::Admission,
@@ -195,6 +207,7 @@ impl Scheduler {
             jobs: Kind::new(),
             hosts: Kind::new(),
             bureau: Bureau::new(policy),
+            drainer: Drainer::new(policy.sla),
             lines: BTreeMap::new(),
             sessions: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -220,6 +233,20 @@ impl Scheduler {
         }
     }
 
+    /// Puts into the view why those wait who do.
+    pub(super) fn explain(&mut self, now: Timestamp) {
+        for note in self.bureau.explain(now, &self.view) {
+            self.view.note(note);
+        }
+    }
+
+    /// Something is on the disk, and in the view.
+    pub(super) fn has_news(&self, out: &mut Out) {
+        if self.drainer.is_busy() {
+            out.send(Mail::Drainer(ToDrainer::News));
+        }
+    }
+
     pub(super) fn read(&mut self, mail: Mail, out: &mut Out) {
         match mail {
             Mail::Task(key, word) => self.tasks.tell(&key, word, &self.view, out),
@@ -240,6 +267,7 @@ impl Scheduler {
                 }
             }
             Mail::Matchmaker(word) => self.bureau.read(word, &self.view, out),
+            Mail::Drainer(word) => self.drainer.read(word, &self.view, out),
             Mail::Switchboard(word) => switchboard::read(&mut self.lines, word, out),
             Mail::Session(link, word) => self.session(link, word, out),
             Mail::Request(request) => self.request(request, out),

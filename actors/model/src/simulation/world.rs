@@ -8,7 +8,7 @@ use super::{
     computer::Computer,
     dice::Dice,
     network::{Link, Parcel},
-    scheduler::{Ask, Mail, Out, Reader, Request, Scheduler, ToSession},
+    scheduler::{Ask, Mail, Out, Reader, Request, Scheduler, ToDrainer, ToSession},
 };
 use crate::{
     admission::{Refusal, Rules},
@@ -167,6 +167,13 @@ impl World {
         view
     }
 
+    /// Puts into the view why those wait who do.
+    pub fn explain(&mut self) {
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.explain(self.now);
+        }
+    }
+
     /// What has happened since this was asked for last.
     pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
@@ -232,6 +239,12 @@ impl World {
                 Ask::Commit(changes, then) => self.commit(changes, then),
                 Ask::Say(link, message) => self.say(link, Parcel::Down(message)),
                 Ask::HangUp(link) => self.hang_up(link),
+                Ask::Inquire(inquiry) => {
+                    let may_go = self.dice.chance(60);
+                    let at = self.now + Duration::from_millis(self.dice.between((10, 5000)));
+                    let advice = Mail::Drainer(ToDrainer::Advised(inquiry, may_go));
+                    self.calendar.enter(at, Due::Mail(self.scheduler_life, advice));
+                }
                 Ask::Answered(request, answer) => {
                     let about = match request {
                         Request::Job(job, _) => job.to_string(),
@@ -282,6 +295,9 @@ impl World {
             // Whoever asked hears of it a moment later than whoever looks at the view.
             let at = self.now + Duration::from_millis(self.dice.between(self.setup.mail_ms));
             self.calendar.enter(at, Due::Mail(life, then));
+        }
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.has_news(&mut self.out);
         }
         self.write();
     }

@@ -15,6 +15,8 @@ use airglow_model::{
     wire::RunState,
 };
 
+use crate::sla::Surprises;
+
 /// What was broken, in words.
 pub(crate) type Verdict = Result<(), String>;
 
@@ -25,13 +27,19 @@ pub(crate) struct Auditor {
     ended: BTreeMap<TaskId, Status>,
     jobs: BTreeMap<JobKey, Job>,
     quotas: BTreeMap<String, Resources>,
+    surprises: Surprises,
     hosts: BTreeMap<HostId, Host>,
     configs: BTreeMap<(JobKey, ConfigId), std::sync::Arc<TaskConfig>>,
     there: BTreeMap<HostId, BTreeSet<TaskKey>>,
+    /// When something of a host, or a job, was last given up.
+    released: (BTreeMap<HostId, Timestamp>, BTreeMap<JobKey, Timestamp>),
 }
 
 /// How long a run may take from one state to the next when nothing goes wrong.
 const SOON_MS: u64 = 2 * 60_000;
+
+/// What has become free may be free for so long before somebody takes it.
+const JUST_MS: u64 = 2000;
 
 impl Auditor {
     pub(crate) fn watch(&mut self, world: &mut World) -> Verdict {
@@ -53,6 +61,7 @@ impl Auditor {
             }
             (RecordKey::Job(key), Some(Record::Job(job))) => {
                 let role = key.role.clone();
+                self.surprises.changed(world.now(), &key);
                 self.jobs.insert(key, job);
                 self.within_quota(&role)?;
             }
@@ -66,7 +75,9 @@ impl Auditor {
                 over_is_over(world, &run)?;
             }
             (RecordKey::Task(key), Some(Record::Task(task))) => {
-                self.book(&key, Some(task.clone()));
+                let before = self.tasks.get(&key).and_then(Task::status);
+                self.book(world.now(), &key, Some(task.clone()));
+                self.watch_sla(world.now(), before, &task)?;
                 self.within_quota(&key.job.role)?;
                 if let Some(run) = &task.run {
                     over_is_over(world, run)?;
@@ -75,15 +86,17 @@ impl Auditor {
                     }
                 }
             }
-            (RecordKey::Task(key), None) => self.book(&key, None),
+            (RecordKey::Task(key), None) => self.book(world.now(), &key, None),
             (_, _) => {}
         }
         Ok(())
     }
 
-    fn book(&mut self, key: &TaskKey, task: Option<Task>) {
+    fn book(&mut self, now: Timestamp, key: &TaskKey, task: Option<Task>) {
         if let Some(host) = self.tasks.get(key).and_then(|it| placed(it)).map(|it| it.host.clone())
         {
+            self.released.0.insert(host.clone(), now);
+            self.released.1.insert(key.job.clone(), now);
             self.there.entry(host).or_default().remove(key);
         }
         if let Some(host) = task.as_ref().and_then(placed).map(|it| it.host.clone()) {
@@ -100,19 +113,59 @@ impl Auditor {
         self.configs.get(&(task.key.job.clone(), run.config)).map(|it| &**it)
     }
 
+    /// Nobody is let go from a host that is drained without enough others, unless time is up.
+    fn watch_sla(&mut self, now: Timestamp, before: Option<Status>, task: &Task) -> Verdict {
+        let after = task.status();
+        if before == Some(Status::Running) && after != Some(Status::Running) {
+            if after == Some(Status::Draining) {
+                self.check_sla(now, task)?;
+            } else {
+                self.surprises.hurt(now, &task.key.job);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sla(&self, now: Timestamp, task: &Task) -> Verdict {
+        let host = placed(task).and_then(|it| self.hosts.get(&it.host));
+        let Some((host, config)) = host.zip(self.config(task)) else { return Ok(()) };
+        let Mode::Draining { request, since } = &host.mode else { return Ok(()) };
+        // It may have been let go by what was asked before.
+        let is_new = now.0 < since.0 + JUST_MS;
+        if is_new
+            || host.mode.deadline().is_none_or(|it| it <= now)
+            || !config.class.is_production()
+        {
+            return Ok(());
+        }
+        let policy = config.spec.sla_policy.as_ref().unwrap_or(&request.policy);
+        let of_job = |it: &&Task| it.key.job == task.key.job && it.key != task.key;
+        let others = self.tasks.values().filter(of_job);
+        let active = 1 + others.clone().filter(|it| it.is_active()).count();
+        let unborn = self.jobs.get(&task.key.job).map_or(0, |it| self.unborn(it).count() as u64);
+        if (active as u64) + unborn < crate::LARGE {
+            return Ok(());
+        }
+        self.surprises.let_go(now, (task, policy), others, unborn)
+    }
+
+    /// What a job wants and nobody has heard of yet, and with which configuration.
+    fn unborn<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = ConfigId> + 'a {
+        job.wanted.iter().flat_map(move |demand| {
+            let is_unmet = move |it: &u32| {
+                let task = self.tasks.get(&job.key.task(*it));
+                task.is_none_or(|it| it.generation < demand.generation && !it.is_active())
+            };
+            demand.instances.iter().filter(is_unmet).map(move |_| demand.config)
+        })
+    }
+
     /// What a role was promised of what others give way to is no more than it may have.
     fn within_quota(&self, role: &str) -> Verdict {
         let Some(&limit) = self.quotas.get(role) else { return Ok(()) };
         let shape = |job: &JobKey, id| self.configs.get(&(job.clone(), id));
         let jobs = self.jobs.values().filter(|it| it.key.role == role);
-        let unborn = jobs.flat_map(|job| job.wanted.iter().map(move |it| (&job.key, it)));
-        let unborn = unborn.flat_map(|(job, demand)| {
-            let is_unmet = move |it: &u32| {
-                let task = self.tasks.get(&job.task(*it));
-                task.is_none_or(|it| it.generation < demand.generation && !it.is_active())
-            };
-            demand.instances.iter().filter(is_unmet).map(move |_| shape(job, demand.config))
-        });
+        let unborn = jobs.flat_map(|job| self.unborn(job).map(|it| shape(&job.key, it)));
         let active = self.tasks.values().filter(|it| it.key.job.role == role && it.is_active());
         let active =
             active.map(|it| it.run.as_ref().and_then(|run| shape(&it.key.job, run.config)));
@@ -254,6 +307,10 @@ impl Auditor {
                 }
             }
         }
+        let drains = |it: &&Host| matches!(it.mode, Mode::Draining { .. });
+        if let Some(host) = self.hosts.values().find(drains) {
+            return Err(format!("{} is still being drained", host.id));
+        }
         self.tasks.values().try_for_each(|it| self.task_rests(world, it))
     }
 
@@ -323,7 +380,10 @@ impl Auditor {
         let total = taken.plus(config.resources);
         let has: usize =
             host.capacity.ports.iter().map(|&(a, b)| usize::from(b) - usize::from(a) + 1).sum();
-        matches!(host.contact, Contact::Up { .. })
+        let at = self.released.0.get(&host.id).max(self.released.1.get(&config.job));
+        let is_new = at.is_some_and(|it| world.now().0 < it.0 + JUST_MS);
+        !is_new
+            && matches!(host.contact, Contact::Up { .. })
             && world.hosts()[&host.id].is_connected()
             && matches!(host.mode, Mode::None | Mode::Scheduled { .. })
             && total == fitting(total, host.capacity.resources)

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use airglow_model::{
     config::TaskConfig,
+    host::DrainRequest,
     ids::{HostId, JobKey},
     instances::InstanceSet,
     machine::Timestamp,
     resources::{Attributes, Resources},
     simulation::{Action, Conduct, Dice, Doomed},
-    spec::{JobSpec, Limits},
+    spec::{JobSpec, Limits, SlaPolicy},
     wire::Capacity,
 };
 use serde_json::{Value, json};
@@ -140,7 +141,36 @@ fn config(dice: &mut Dice, job: &JobKey, is_service: bool) -> TaskConfig {
     }))
     .unwrap();
     let limits = Limits { tasks_per_job_max: 20, ..Limits::usual("c") };
-    spec.check(&limits).unwrap().config
+    let mut config = spec.check(&limits).unwrap().config;
+    // Only large jobs may ask for this, and what is large is a number.
+    if dice.chance(30) {
+        config.spec.sla_policy = Some(sla(dice));
+    }
+    config
+}
+
+fn drain(dice: &mut Dice) -> DrainRequest {
+    let timeout_secs = *dice.pick(&[0, 60, 600, 1200]).expect("there are four");
+    DrainRequest { policy: sla(dice), timeout_secs, by: "somebody".into() }
+}
+
+fn sla(dice: &mut Dice) -> SlaPolicy {
+    let duration_secs = *dice.pick(&[0, 10, 120]).expect("there are three");
+    match dice.below(5) {
+        0 => SlaPolicy::Percentage { percentage: 0.0, duration_secs },
+        1 | 2 => {
+            let percentage = *dice.pick(&[30.0, 50.0, 80.0, 95.0]).expect("there are four");
+            SlaPolicy::Percentage { percentage, duration_secs }
+        }
+        3 => {
+            let count = i64::try_from(dice.below(5)).expect("less than 5");
+            SlaPolicy::Count { count, duration_secs }
+        }
+        _ => SlaPolicy::Coordinator {
+            coordinator_url: format!("http://c{}", dice.below(2)),
+            status_key: "drain".into(),
+        },
+    }
 }
 
 /// Something that goes wrong, or that somebody wants.
@@ -148,7 +178,7 @@ fn anything(dice: &mut Dice, host: HostId, job: JobKey) -> Option<Action> {
     let instance = u32::try_from(dice.below(5)).expect("less than 5");
     let one = Some(InstanceSet::range(instance, instance)).filter(|_| dice.chance(60));
     let down = Duration::from_millis(*dice.pick(&[50, 1000, 20_000, 90_000, 400_000])?);
-    Some(match dice.below(17) {
+    Some(match dice.below(20) {
         0 | 1 => Action::BreakLink { host },
         2..=4 => Action::CutOff { host, how_long: down },
         5 | 6 => Action::CrashScheduler { down: down.min(Duration::from_secs(120)) },
@@ -166,6 +196,9 @@ fn anything(dice: &mut Dice, host: HostId, job: JobKey) -> Option<Action> {
             let limit = Resources { cpu_milli, ram_mb: 4096, disk_mb: 4096, gpus: 0 };
             Action::SetQuota { role: job.role.clone(), limit }
         }
+        16 | 17 => Action::Drain { host, request: drain(dice) },
+        18 if dice.chance(70) => Action::Activate { host },
+        18 => Action::Maintain { host },
         _ => create(dice, &job),
     })
 }

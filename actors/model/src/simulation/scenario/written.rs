@@ -12,13 +12,14 @@ use serde_json::Value;
 use super::{Happening, Scenario};
 use crate::{
     config::Job,
+    host::DrainRequest,
     ids::{HostId, JobKey},
     instances::InstanceSet,
     policy::Policy,
     quota,
     resources::{Attributes, Resources},
     simulation::Conduct,
-    spec::{JobSpec, Limits},
+    spec::{JobSpec, Limits, SlaPolicy},
     wire::Capacity,
 };
 
@@ -106,12 +107,26 @@ struct Moment {
     add_hosts: Option<Vec<HostGroup>>,
     lose_hosts: Option<Vec<String>>,
     return_hosts: Option<Vec<String>>,
+    drain: Option<WrittenDrain>,
+    maintain: Option<Vec<String>>,
+    activate: Option<Vec<String>>,
     create: Option<WrittenJob>,
     add_instances: Option<More>,
     kill: Option<Whom>,
     restart: Option<Whom>,
     set_quota: Option<RoleQuota>,
     crash_scheduler: Option<Down>,
+}
+
+/// As when it is asked for: at once if nothing is said about how many have to stay up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDrain {
+    hosts: Vec<String>,
+    percentage: Option<f64>,
+    count: Option<u32>,
+    duration_secs: Option<u32>,
+    timeout_secs: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -213,6 +228,11 @@ impl Moment {
         found.extend(self.add_hosts.map(Read::Hosts));
         found.extend(self.lose_hosts.map(|it| each(it, Happening::LoseHosts)));
         found.extend(self.return_hosts.map(|it| each(it, Happening::ReturnHosts)));
+        found.extend(self.maintain.map(|it| each(it, Happening::Maintain)));
+        found.extend(self.activate.map(|it| each(it, Happening::Activate)));
+        if let Some(drain) = self.drain {
+            found.push(Read::Other(drain.read(&format!("{place}.drain"))?));
+        }
         if let Some(job) = self.create {
             found.push(only(job.read(&format!("{place}.create"))?));
         }
@@ -266,6 +286,34 @@ impl HostGroup {
             (HostId::from(id.as_str()), attributes, capacity.clone())
         };
         Ok((1..=self.count).map(host).collect())
+    }
+}
+
+impl WrittenDrain {
+    fn read(self, place: &str) -> Result<Vec<Happening>, String> {
+        const DURATION_SECS: u32 = 30 * 60;
+        const TIMEOUT_SECS: u32 = 7 * 24 * 60 * 60;
+        let duration_secs = self.duration_secs.unwrap_or(DURATION_SECS).into();
+        let is_at_once =
+            self.percentage.is_none() && self.count.is_none() && self.duration_secs.is_none();
+        let policy = match (self.percentage, self.count) {
+            (Some(_), Some(_)) => {
+                return Err(format!("{place}: a percentage or a count, not both"));
+            }
+            (None, Some(count)) => SlaPolicy::Count { count: count.into(), duration_secs },
+            (percentage, None) => {
+                let percentage = percentage.unwrap_or(if is_at_once { 0.0 } else { 95.0 });
+                if !(0.0..=100.0).contains(&percentage) {
+                    return Err(format!("{place}: {percentage} is no percentage"));
+                }
+                SlaPolicy::Percentage { percentage, duration_secs }
+            }
+        };
+        let usual = if is_at_once { 0 } else { TIMEOUT_SECS };
+        let timeout_secs = self.timeout_secs.unwrap_or(usual).into();
+        let request = DrainRequest { policy, timeout_secs, by: "simulation".into() };
+        let drain = |host| Happening::Drain(host, request.clone());
+        Ok(self.hosts.into_iter().map(drain).collect())
     }
 }
 

@@ -1,14 +1,15 @@
 //! When the matchmaker looks, and whom it tells.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Mail, Out, Receipt, Word};
 use crate::{
     ids::{Attempt, ConfigId, TaskKey},
+    machine::Timestamp,
     matching::{Matchmaker, Placed},
     policy::Policy,
     task,
-    view::View,
+    view::{Note, View},
 };
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(in crate::simulation) enum ToMatchmaker {
 
 pub(super) struct Bureau {
     decider: Matchmaker,
+    /// Who has asked for a place since the last round.
+    arrivals: BTreeMap<TaskKey, (Attempt, ConfigId)>,
     awaits: bool,
 }
 
@@ -30,15 +33,19 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 impl Bureau {
     pub(super) fn new(policy: &Policy) -> Self {
-        Self { decider: Matchmaker::new(policy.scheduling.clone()), awaits: false }
+        let decider = Matchmaker::new(policy.scheduling.clone());
+        Self { decider, arrivals: BTreeMap::new(), awaits: false }
     }
 
     pub(super) fn read(&mut self, word: ToMatchmaker, view: &View, out: &mut Out) {
         match word {
             ToMatchmaker::Seek(task, attempt, config) => {
-                self.decider.seek(out.now(), task, attempt, config, view);
+                self.arrivals.insert(task, (attempt, config));
             }
-            ToMatchmaker::Withdraw(task) => self.decider.withdraw(&task),
+            ToMatchmaker::Withdraw(task) => {
+                self.arrivals.remove(&task);
+                self.decider.withdraw(&task);
+            }
             ToMatchmaker::Look => {}
             ToMatchmaker::Answered(task, attempt) => self.decider.answered(&task, attempt),
             ToMatchmaker::Round => {
@@ -46,18 +53,29 @@ impl Bureau {
                 return self.round(view, out);
             }
         }
-        if !self.awaits && self.decider.has_seekers() {
+        let is_wanted = self.decider.has_seekers() || !self.arrivals.is_empty();
+        if !self.awaits && is_wanted {
             self.awaits = true;
             out.later(out.now() + PAUSE, Mail::Matchmaker(ToMatchmaker::Round));
         }
     }
 
     fn round(&mut self, view: &View, out: &mut Out) {
+        for (task, (attempt, config)) in std::mem::take(&mut self.arrivals) {
+            self.decider.seek(out.now(), task, attempt, config, view);
+        }
         self.decider.catch_up(view);
         for Placed { task, attempt, at } in self.decider.round(out.now()) {
             let (event, receipt) =
                 (task::Event::Placed { attempt, at }, Receipt::Place(task.clone(), attempt));
             out.send(Mail::Task(task, Word::Happened(event, Some(receipt))));
         }
+    }
+
+    /// Why those wait who do.
+    pub(super) fn explain(&mut self, now: Timestamp, view: &View) -> Vec<Note> {
+        self.decider.catch_up(view);
+        let reasons = self.decider.reasons(now).into_iter();
+        reasons.map(|(job, instances, why)| Note::Pending { job, instances, why }).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What the machines' effects mean: whose mail they are.
 
-use super::{Mail, Out, ToMatchmaker, ToSwitchboard, Word, entity::Role};
+use super::{Mail, Out, ToDrainer, ToMatchmaker, ToSwitchboard, Word, entity::Role};
 use crate::{
     host::{self, Host},
     ids::{HostId, JobKey, TaskKey},
@@ -110,6 +110,9 @@ impl Role for Host {
     fn act(&self, before: Option<&Self>, view: &View, out: &mut Out) {
         if before.is_none() {
             out.send(Mail::Switchboard(ToSwitchboard::Repeat(self.id.clone())));
+        }
+        if self.mode.is_to_be_empty() {
+            out.send(Mail::Drainer(ToDrainer::Drains(self.id.clone())));
         }
         for effect in self.effects() {
             match effect {

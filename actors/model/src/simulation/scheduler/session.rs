@@ -113,7 +113,7 @@ impl Session {
         if let Some(kill) = slot.map_or_else(nobody, stray) {
             self.perform(kill, view, out);
         }
-        let is_here = slot.is_some_and(|it| it.placement().is_some_and(|at| at.host == self.host));
+        let is_here = slot.is_some_and(|it| it.is_run_on(&self.host, &status.task_id));
         match Concern::of(is_here, false, status.state) {
             Concern::Nobody => return self.settle(status.seq, &Settled::Committed, out),
             Concern::LeftAlone => return,

@@ -69,3 +69,31 @@ fn what_is_lost_moves_and_what_does_not_fit_waits() {
     let text = report.to_string();
     assert!(text.contains("www/prod/web: 8 of 8 running; placed 10 times"), "{text}");
 }
+
+#[test]
+fn a_drain_takes_as_long_as_its_policy_says() {
+    let run = |drain: Value| {
+        let mut web = job("web", 1.0, 20);
+        web["tier"] = json!("preferred");
+        let scenario = scenario(json!({
+            "duration_secs": 3600,
+            "hosts": [{ "name": "h", "count": 6, "cpu": 4, "ram_mb": 64, "disk_mb": 64 }],
+            "jobs": [{ "job": web, "starts_secs": 1, "stops_secs": 1 }],
+            "timeline": [
+                { "at_secs": 600, "drain": drain },
+                { "at_secs": 3000, "activate": ["h-1"] },
+            ],
+        }));
+        let report = scenario.unwrap().run();
+        let [drain] = <[_; 1]>::try_from(report.drains).unwrap();
+        assert_eq!((drain.host, drain.at_secs), ("h-1".into(), 600));
+        drain.took_secs
+    };
+    let slowly = json!({ "hosts": ["h-1"], "percentage": 95, "duration_secs": 300 });
+    let until = json!({ "hosts": ["h-1"], "count": 19, "duration_secs": 300, "timeout_secs": 400 });
+    let [at_once, slowly, until] =
+        [json!({ "hosts": ["h-1"] }), slowly, until].map(|it| run(it).unwrap());
+    assert!(at_once < 10, "{at_once}");
+    assert!((600..1500).contains(&slowly), "three or four, five minutes apart: {slowly}");
+    assert!((400..450).contains(&until), "{until}");
+}
