@@ -10,7 +10,7 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
     AddInstances, Affected, Amount, CreateJobs, Created, HostDetail, HostSummary, JobDetail,
-    JobSummary, Page, Problem, Quota, Selection, TaskDetail, TaskSummary, Tier,
+    JobSummary, Page, Problem, Prune, Pruned, Quota, Selection, TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{Body, http::Response};
@@ -118,6 +118,10 @@ impl Client {
     /// With more of it than [`Client::hosts`] has; `None`: there is no such host.
     pub(crate) fn host(&self, host: &str) -> Result<Option<HostDetail>> {
         found(self.get(&format!("/hosts/{}", segment(host)), &[]))
+    }
+
+    pub(crate) fn prune(&self, what: &Prune) -> Result<Pruned> {
+        self.post("/admin/prune", what)
     }
 
     pub(crate) fn tiers(&self) -> Result<Vec<Tier>> {

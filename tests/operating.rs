@@ -68,6 +68,14 @@ fn an_operator_queries_a_cluster_as_ever() {
     let config = cluster.succeeds(&["admin", "get_cluster_config", "devcluster", "--sh"]);
     assert!(config.contains(&format!("AURORA_CLUSTER_SCHEDULER_URI='{}'", cluster.uri())));
 
+    let up = ["sla", "get-task-up-count", "devcluster/www-data/test/web", "--durations", "0s,7d"];
+    assert_eq!(cluster.succeeds(&up), "0s\t- 100.00 %\n7d\t- 0.00 %\n");
+    let up = ["sla", "get-job-uptime", "devcluster/www-data/test/web", "--percentiles", "50,99.5"];
+    let told = cluster.succeeds(&up);
+    assert!(told.starts_with("99.5 percentile\t- "), "{told}");
+    cluster.airglow(&["sla", "get-job-uptime", "devcluster/a/b/c", "--percentiles", "100"]).code(2);
+    cluster.airglow(&["sla", "get-job-uptime", "devcluster/a/b/c"]).code(6);
+
     // All ten instances are on the one host that there is.
     let safe = ["admin", "sla_list_safe_domain", "devcluster", "50", "0s"];
     assert_eq!(cluster.succeeds(&safe), "");

@@ -29,6 +29,7 @@ mod quota;
 pub(crate) mod run;
 mod screen;
 mod simulate;
+mod sla;
 mod task;
 mod wait;
 
@@ -86,6 +87,9 @@ enum Noun {
     /// See and set what roles may have
     #[command(subcommand, arg_required_else_help = true)]
     Quota(quota::Verb),
+    /// See for how long jobs' instances have been up
+    #[command(subcommand, arg_required_else_help = true)]
+    Sla(sla::Verb),
     /// Try out what would become of a cluster, in made-up time
     Simulate(simulate::Args),
     /// Operate a cluster
@@ -132,6 +136,7 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Config(verb) => config::run(verb, global),
         Noun::Host(verb) => host::run(verb, global),
         Noun::Quota(verb) => quota::run(verb, global),
+        Noun::Sla(verb) => sla::run(verb, global),
         Noun::Simulate(args) => simulate::run(&args, global),
         Noun::Admin(verb) => admin::run(verb, global),
         Noun::Completions { shell } => {
@@ -154,6 +159,7 @@ fn log(noun: &Noun, verbose: bool) {
         | Noun::Config(_)
         | Noun::Host(_)
         | Noun::Quota(_)
+        | Noun::Sla(_)
         | Noun::Simulate(_)
         | Noun::Admin(_)
         | Noun::Completions { .. } => "error",

@@ -15,8 +15,10 @@ pub(super) struct SchedulerTable {
     gpus_allowed: Option<bool>,
     /// A file in the form of Aurora's `tiers.json`.
     tiers: Option<PathBuf>,
+    placement: policy::PlacementTable,
     quota: policy::QuotaTable,
     preemption: policy::PreemptionTable,
+    history: policy::HistoryTable,
 }
 
 /// What decisions rest on, besides what there is.
@@ -47,8 +49,10 @@ impl SchedulerTable {
             gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
         };
         let mut policy = usual.policy;
+        policy.scheduling = self.placement.read();
         policy.quota = self.quota.read();
         policy.preemption = self.preemption.read()?;
+        policy.history = self.history.read()?;
         Ok(Rules { limits, policy })
     }
 }

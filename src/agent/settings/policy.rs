@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airglow_model::{preemption::Preemption, quota};
+use airglow_model::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -18,6 +18,25 @@ impl QuotaTable {
     pub(super) fn read(&self) -> quota::Rules {
         let usual = quota::Rules::default();
         quota::Rules { enforce: self.enforce.unwrap_or(usual.enforce) }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PlacementTable {
+    /// An attribute, or `none`.
+    spread: Option<String>,
+}
+
+impl PlacementTable {
+    pub(super) fn read(self) -> Scheduling {
+        let usual = Scheduling::default();
+        let spread = match self.spread.as_deref() {
+            None => usual.spread,
+            Some("none") => None,
+            Some(attribute) => Some(attribute.to_owned()),
+        };
+        Scheduling { spread }
     }
 }
 
@@ -47,6 +66,27 @@ impl PreemptionTable {
     }
 }
 
+/// What is kept of runs that have ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HistoryTable {
+    age_max: Option<String>,
+    runs_per_job_max: Option<u32>,
+    age_min: Option<String>,
+}
+
+impl HistoryTable {
+    pub(super) fn read(&self) -> Result<Keep> {
+        let usual = Keep::default();
+        Ok(Keep {
+            age: time("scheduler.history.age_max", &self.age_max, usual.age)?,
+            per_job: self.runs_per_job_max.unwrap_or(usual.per_job),
+            at_least: time("scheduler.history.age_min", &self.age_min, usual.at_least)?,
+            ..usual
+        })
+    }
+}
+
 fn time(name: &'static str, written: &Option<String>, usual: Duration) -> Result<Duration> {
     written.as_deref().map_or(Ok(usual), units::duration).context(name)
 }
@@ -57,12 +97,25 @@ mod tests {
 
     #[test]
     fn nothing_said_is_the_usual() {
+        assert_eq!(PlacementTable::default().read(), Scheduling::default());
         assert_eq!(QuotaTable::default().read(), quota::Rules::default());
+        assert_eq!(HistoryTable::default().read().unwrap(), Keep::default());
         assert_eq!(PreemptionTable::default().read().unwrap(), Preemption::default());
     }
 
     #[test]
+    fn what_is_kept_is_the_operators() {
+        let table: HistoryTable =
+            toml::from_str("age_max = '1 week'\nruns_per_job_max = 7\nage_min = '0s'").unwrap();
+        let Keep { age, per_job, at_least, .. } = table.read().unwrap();
+        assert_eq!((age.as_secs(), per_job, at_least.as_secs()), (604_800, 7, 0));
+    }
+
+    #[test]
     fn what_is_said_counts() {
+        let spread = |toml| toml::from_str::<PlacementTable>(toml).unwrap().read().spread;
+        assert_eq!(spread("spread = 'rack'").as_deref(), Some("rack"));
+        assert_eq!(spread("spread = 'none'"), None);
         let table: PreemptionTable =
             toml::from_str("enabled = false\ndelay = '5 minutes'\nevery = '10s'").unwrap();
         let read = table.read().unwrap();

@@ -10,6 +10,7 @@ use super::{
 
 mod cluster;
 mod host_list;
+mod prune;
 mod query;
 mod quota;
 mod safety;
@@ -30,6 +31,9 @@ pub(crate) enum Verb {
     /// Let a role have so much more
     #[command(alias = "increase_quota")]
     IncreaseQuota(quota::Args),
+    /// Forget runs that have ended
+    #[command(alias = "prune_tasks")]
+    PruneTasks(prune::Args),
     /// List the hosts that could go without a job going below its share of instances
     #[command(alias = "sla_list_safe_domain")]
     SlaListSafeDomain(safety::ListArgs),
@@ -45,6 +49,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::GetScheduler { cluster } => cluster::scheduler(&cluster, global),
         Verb::SetQuota(args) => quota::set(&args, global),
         Verb::IncreaseQuota(args) => quota::increase(&args, global),
+        Verb::PruneTasks(args) => prune::run(&args, global),
         Verb::SlaListSafeDomain(args) => safety::list(&args, global),
         Verb::SlaProbeHosts(args) => safety::probe(&args, global),
     };

@@ -84,7 +84,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
     }
 }
 
-fn no_such_job(key: &FullKey) -> Failure {
+pub(crate) fn no_such_job(key: &FullKey) -> Failure {
     let FullKey { cluster, job } = key;
     Failure::new(Code::InvalidParameter, format!("Found no jobs matching {key}"))
         .hint(format!("`airglow job list {cluster}/{}` shows what there is", job.role))

@@ -3,10 +3,14 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use airglow_model::{instances::InstanceSet, task::Status};
-use airglow_web::api::{JobDetail, PendingTask};
+use airglow_model::{instances::InstanceSet, machine::Timestamp, task::Status};
+use airglow_web::api::{HostSummary, JobDetail, PendingTask};
 
 use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
+
+mod help;
+
+use help::Wish;
 
 pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
     let session = global.session(&key.cluster)?;
@@ -23,7 +27,8 @@ pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Globa
     if global.write_json {
         return screen::json(&job.pending);
     }
-    let text = explain(key, &job, airglow_kit::now());
+    let hosts = if job.pending.is_empty() { vec![] } else { session.client.hosts()? };
+    let text = explain(key, &job, &hosts, airglow_kit::now());
     Ok(screen::out().write_all(text.as_bytes())?)
 }
 
@@ -33,7 +38,7 @@ fn all(job: &JobDetail) -> InstanceSet {
     job.configs.iter().fold(seen, |all: InstanceSet, it| all.union(&it.instances))
 }
 
-fn explain(key: &FullKey, job: &JobDetail, now: airglow_model::machine::Timestamp) -> String {
+fn explain(key: &FullKey, job: &JobDetail, hosts: &[HostSummary], now: Timestamp) -> String {
     let mut paragraphs = Vec::new();
     for (reason, tasks) in alike(&job.pending) {
         let instances: InstanceSet = tasks.iter().map(|it| it.instance).collect();
@@ -41,7 +46,8 @@ fn explain(key: &FullKey, job: &JobDetail, now: airglow_model::machine::Timestam
         let are = if tasks.len() == 1 { "is" } else { "are" };
         let pending = screen::status(Status::Pending);
         let age = screen::age(since, now);
-        paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}\n"));
+        let helps = helps(job, hosts, tasks[0]);
+        paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}{helps}\n"));
     }
     paragraphs.extend(job.instances.iter().filter(|it| it.status == Status::Throttled).map(|it| {
         let (age, instance) = (screen::age(it.since, now), it.instance);
@@ -58,6 +64,18 @@ fn explain(key: &FullKey, job: &JobDetail, now: airglow_model::machine::Timestam
         return format!("Nothing of {key} is waiting: {}\n", wait::counts(&tasks));
     }
     paragraphs.concat()
+}
+
+/// A line for each reason about which something can be done.
+fn helps(job: &JobDetail, hosts: &[HostSummary], task: &PendingTask) -> String {
+    let config = job.configs.iter().find(|it| it.instances.contains(task.instance));
+    let wish = Wish { hosts, config };
+    let lines: String = task
+        .vetoes
+        .iter()
+        .filter_map(|veto| Some(format!("\n    {}: {}", veto.reason, wish.help(&veto.reason)?)))
+        .collect();
+    if lines.is_empty() { lines } else { format!("\n  What would help:{lines}") }
 }
 
 /// Instances with the same reasons, which are told once.
@@ -88,7 +106,6 @@ fn reason(task: &PendingTask) -> String {
 
 #[cfg(test)]
 mod tests {
-    use airglow_model::machine::Timestamp;
     use airglow_web::api::{NearestHost, VetoCount};
 
     use super::*;
