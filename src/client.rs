@@ -9,10 +9,11 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, Amount, CreateJobs, Created, HostDetail, HostSummary, JobDetail,
+    AddInstances, Affected, Amount, CreateJobs, Created, Drain, HostDetail, HostSummary, JobDetail,
     JobSummary, Page, Problem, Prune, Pruned, Quota, Selection, TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use ureq::{Body, http::Response};
 
 /// How often a scheduler is tried that has never answered.
@@ -118,6 +119,18 @@ impl Client {
     /// With more of it than [`Client::hosts`] has; `None`: there is no such host.
     pub(crate) fn host(&self, host: &str) -> Result<Option<HostDetail>> {
         found(self.get(&format!("/hosts/{}", segment(host)), &[]))
+    }
+
+    pub(crate) fn host_maintenance(&self, host: &str) -> Result<HostSummary> {
+        self.post(&format!("/hosts/{}/maintenance", segment(host)), &json!({}))
+    }
+
+    pub(crate) fn host_drain(&self, host: &str, how: &Drain) -> Result<HostSummary> {
+        self.post(&format!("/hosts/{}/drain", segment(host)), how)
+    }
+
+    pub(crate) fn host_activate(&self, host: &str) -> Result<HostSummary> {
+        self.post(&format!("/hosts/{}/activate", segment(host)), &json!({}))
     }
 
     pub(crate) fn prune(&self, what: &Prune) -> Result<Pruned> {

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::cluster::{Cluster, jobs_of, spec};
+use crate::cluster::{Cluster, eventually, jobs_of, spec};
 
 /// A job whose role has to have a quota for it.
 fn production(name: &str, instances: u32) -> Value {
@@ -126,4 +126,57 @@ fn what_is_simulated_happens_again_as_it_did() {
     let bad = cluster.file("bad.yaml", "hostss: []\n");
     cluster.airglow(&["simulate", &bad]).code(3).says("unknown field `hostss`");
     cluster.airglow(&["simulate", "/nowhere.yaml"]).code(3).says("/nowhere.yaml");
+}
+
+#[test]
+fn a_host_is_emptied_and_what_was_there_runs_elsewhere() {
+    let mut cluster = Cluster::with_agents(&["worker"]);
+    cluster.post("/jobs", &jobs_of(&[production("web", 20)]));
+    cluster.reaches("www-data/test/web", "RUNNING", 20);
+    let on_worker = |cluster: &Cluster| {
+        let instances = cluster.instances("www-data/test/web");
+        instances.iter().filter(|it| it["host"] == "worker" && it["active"] == true).count()
+    };
+    assert_eq!(on_worker(&cluster), 10);
+
+    cluster
+        .airglow(&["host", "maintenance", "worker"])
+        .code(0)
+        .says("worker is in state: SCHEDULED");
+    cluster.airglow(&["host", "drain", "nowhere"]).code(6).says("There is no host nowhere");
+    cluster.airglow(&["host", "drain", "worker", "--duration", "1m"]).code(6);
+
+    // Nothing of it has been up for an hour, so nothing of it may go.
+    let strict = ["--percentage", "95", "--duration", "1h", "--no-wait"];
+    cluster.succeeds(&[&["host", "drain", "devcluster/worker"], &strict[..]].concat());
+    let waiting = |cluster: &Cluster| {
+        eventually("what is waited for is told", || {
+            let told = cluster.succeeds(&["host", "status", "worker"]);
+            told.contains("www-data/test/web/").then_some(told)
+        })
+    };
+    let told = waiting(&cluster);
+    assert!(
+        told.starts_with("worker is in state: DRAINING\n  10 tasks left, forced in "),
+        "{told}"
+    );
+    cluster.kill_9("scheduler");
+    cluster.restart("scheduler");
+    waiting(&cluster);
+    assert_eq!(on_worker(&cluster), 10);
+
+    let told = cluster.succeeds(&["host", "drain", "worker"]);
+    assert_eq!(told, "worker is in state: DRAINED\n");
+    cluster.reaches("www-data/test/web", "RUNNING", 20);
+    assert_eq!(on_worker(&cluster), 0);
+    cluster.post("/jobs", &jobs_of(&[production("more", 4)]));
+    cluster.reaches("www-data/test/more", "RUNNING", 4);
+    let more = cluster.instances("www-data/test/more");
+    assert!(more.iter().all(|it| it["host"] == "scheduler"), "{more:?}");
+
+    let list = cluster.succeeds(&["host", "list"]);
+    assert!(list.contains("DRAINED"), "{list}");
+    let activate = ["admin", "host_activate", "devcluster", "--hosts", "worker"];
+    assert_eq!(cluster.succeeds(&activate), "worker is in state: NONE\n");
+    cluster.airglow(&["admin", "host_status", "devcluster", "--hosts", "x"]).code(1);
 }

@@ -44,6 +44,13 @@ pub(crate) struct RoleKey {
     pub(crate) role: String,
 }
 
+/// `[CLUSTER/]HOST`; without a cluster, the only one there is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct HostKey {
+    pub(crate) cluster: Option<String>,
+    pub(crate) host: String,
+}
+
 impl FullKey {
     fn parse(text: &str) -> Option<Self> {
         let (cluster, job) = text.split_once('/')?;
@@ -111,6 +118,22 @@ impl FromStr for RoleKey {
             }
             _ => Err(format!("Role argument must be a CLUSTER/NAME pair, and \"{text}\" is not")),
         }
+    }
+}
+
+impl FromStr for HostKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (cluster, host) = match text.split_once('/') {
+            Some((cluster, host)) if is_identifier(cluster) => (Some(cluster.to_owned()), host),
+            Some(_) => return Err(format!("Host must be HOST or CLUSTER/HOST, not \"{text}\"")),
+            None => (None, text),
+        };
+        if host.is_empty() || host.contains('/') {
+            return Err(format!("Host must be HOST or CLUSTER/HOST, not \"{text}\""));
+        }
+        Ok(Self { cluster, host: host.to_owned() })
     }
 }
 
@@ -249,12 +272,18 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_somewhere() {
+    fn roles_and_hosts_are_somewhere() {
         let role: RoleKey = "west/www-data".parse().unwrap();
         assert_eq!((role.to_string().as_str(), role.role.as_str()), ("west/www-data", "www-data"));
         for bad in ["", "west", "west/", "/www", "west/www/prod"] {
             let why = bad.parse::<RoleKey>().unwrap_err();
             assert!(why.starts_with("Role argument must be a CLUSTER/NAME pair"), "{why}");
+        }
+        let host = |text: &str| text.parse::<HostKey>().map(|it| (it.cluster, it.host));
+        assert_eq!(host("a.example.com"), Ok((None, "a.example.com".into())));
+        assert_eq!(host("west/a1"), Ok((Some("west".into()), "a1".into())));
+        for bad in ["", "west/", "/a1", "west/a1/b"] {
+            assert!(host(bad).is_err(), "{bad}");
         }
     }
 

@@ -81,7 +81,7 @@ enum Noun {
     /// Look at configuration files
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::Verb),
-    /// Look at the machines of a cluster
+    /// Look at the machines of a cluster, and maintain them
     #[command(subcommand, arg_required_else_help = true)]
     Host(host::Verb),
     /// See and set what roles may have

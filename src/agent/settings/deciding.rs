@@ -19,6 +19,7 @@ pub(super) struct SchedulerTable {
     quota: policy::QuotaTable,
     preemption: policy::PreemptionTable,
     history: policy::HistoryTable,
+    sla: policy::SlaTable,
 }
 
 /// What decisions rest on, besides what there is.
@@ -53,6 +54,7 @@ impl SchedulerTable {
         policy.quota = self.quota.read();
         policy.preemption = self.preemption.read()?;
         policy.history = self.history.read()?;
+        policy.sla = self.sla.read()?;
         Ok(Rules { limits, policy })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use airglow_model::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota};
-use anyhow::{Context, Result};
+use airglow_model::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::units;
@@ -87,6 +87,36 @@ impl HistoryTable {
     }
 }
 
+/// How drains and the like look at jobs' SLA policies.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SlaTable {
+    instances_min: Option<u64>,
+    nonproduction: Option<bool>,
+    coordinator_timeout: Option<String>,
+    coordinators_max: Option<usize>,
+}
+
+impl SlaTable {
+    pub(super) fn read(&self) -> Result<sla::Rules> {
+        let usual = sla::Rules::default();
+        let coordinators_max = self.coordinators_max.unwrap_or(usual.coordinators_max);
+        if coordinators_max == 0 {
+            bail!("scheduler.sla.coordinators_max is how many are asked at a time, not 0");
+        }
+        Ok(sla::Rules {
+            instances_min: self.instances_min.unwrap_or(usual.instances_min),
+            nonproduction: self.nonproduction.unwrap_or(usual.nonproduction),
+            coordinator_timeout: time(
+                "scheduler.sla.coordinator_timeout",
+                &self.coordinator_timeout,
+                usual.coordinator_timeout,
+            )?,
+            coordinators_max,
+        })
+    }
+}
+
 fn time(name: &'static str, written: &Option<String>, usual: Duration) -> Result<Duration> {
     written.as_deref().map_or(Ok(usual), units::duration).context(name)
 }
@@ -100,15 +130,22 @@ mod tests {
         assert_eq!(PlacementTable::default().read(), Scheduling::default());
         assert_eq!(QuotaTable::default().read(), quota::Rules::default());
         assert_eq!(HistoryTable::default().read().unwrap(), Keep::default());
+        assert_eq!(SlaTable::default().read().unwrap(), sla::Rules::default());
         assert_eq!(PreemptionTable::default().read().unwrap(), Preemption::default());
     }
 
     #[test]
-    fn what_is_kept_is_the_operators() {
+    fn what_is_kept_and_promised_is_the_operators() {
         let table: HistoryTable =
             toml::from_str("age_max = '1 week'\nruns_per_job_max = 7\nage_min = '0s'").unwrap();
         let Keep { age, per_job, at_least, .. } = table.read().unwrap();
         assert_eq!((age.as_secs(), per_job, at_least.as_secs()), (604_800, 7, 0));
+        let table: SlaTable =
+            toml::from_str("instances_min = 2\ncoordinator_timeout = '5s'").unwrap();
+        let read = table.read().unwrap();
+        assert_eq!((read.instances_min, read.coordinator_timeout.as_secs()), (2, 5));
+        let bad: SlaTable = toml::from_str("coordinators_max = 0").unwrap();
+        assert!(bad.read().unwrap_err().to_string().contains("scheduler.sla.coordinators_max"));
     }
 
     #[test]

@@ -5,11 +5,12 @@
 use super::{
     Global, Outcome,
     exit::{Code, Failure},
-    screen,
+    host, screen,
 };
 
 mod cluster;
 mod host_list;
+mod hosts;
 mod prune;
 mod query;
 mod quota;
@@ -34,6 +35,18 @@ pub(crate) enum Verb {
     /// Forget runs that have ended
     #[command(alias = "prune_tasks")]
     PruneTasks(prune::Args),
+    /// Show hosts' maintenance
+    #[command(alias = "host_status")]
+    HostStatus(hosts::Named),
+    /// Announce maintenance of hosts
+    #[command(alias = "host_deactivate")]
+    HostDeactivate(hosts::Named),
+    /// End hosts' maintenance
+    #[command(alias = "host_activate")]
+    HostActivate(hosts::Named),
+    /// Move everything away from hosts, as fast as their jobs' promises allow
+    #[command(alias = "host_drain", alias = "sla_host_drain", visible_alias = "sla-host-drain")]
+    HostDrain(hosts::DrainArgs),
     /// List the hosts that could go without a job going below its share of instances
     #[command(alias = "sla_list_safe_domain")]
     SlaListSafeDomain(safety::ListArgs),
@@ -50,6 +63,14 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::SetQuota(args) => quota::set(&args, global),
         Verb::IncreaseQuota(args) => quota::increase(&args, global),
         Verb::PruneTasks(args) => prune::run(&args, global),
+        Verb::HostStatus(named) => named.find(global).and_then(|it| host::status::run(&it, global)),
+        Verb::HostDeactivate(named) => {
+            named.find(global).and_then(|it| host::maintenance::announce(&it, global))
+        }
+        Verb::HostActivate(named) => {
+            named.find(global).and_then(|it| host::maintenance::end(&it, global))
+        }
+        Verb::HostDrain(args) => hosts::drain(&args, global),
         Verb::SlaListSafeDomain(args) => safety::list(&args, global),
         Verb::SlaProbeHosts(args) => safety::probe(&args, global),
     };

@@ -1,4 +1,4 @@
-//! `airglow host`: the machines of a cluster.
+//! `airglow host list`.
 
 use std::io::Write;
 
@@ -7,18 +7,8 @@ use airglow_web::api::{HostSummary, Resources};
 
 use super::{Global, Outcome, screen};
 
-#[derive(clap::Subcommand)]
-pub(crate) enum Verb {
-    /// List the machines of a cluster
-    List {
-        /// Without a name: the cluster of the agent on this machine
-        cluster: Option<String>,
-    },
-}
-
-pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
-    let Verb::List { cluster } = verb;
-    let session = global.cluster_session(cluster.as_deref())?;
+pub(super) fn run(cluster: Option<&str>, global: &Global) -> Outcome {
+    let session = global.cluster_session(cluster)?;
     let hosts = session.client.hosts()?;
     if global.write_json {
         return screen::json(&hosts);
@@ -28,6 +18,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         vec![
             it.host.clone(),
             it.state.clone(),
+            mode(it),
             heard(it, now),
             it.tasks.to_string(),
             used(it, |of| of.cpu, |cpu| format!("{cpu:.1}")),
@@ -36,8 +27,13 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
             attributes(it),
         ]
     });
-    let header = ["HOST", "STATE", "HEARD", "TASKS", "CPU", "RAM", "DISK", "ATTRIBUTES"];
+    let header = ["HOST", "STATE", "MODE", "HEARD", "TASKS", "CPU", "RAM", "DISK", "ATTRIBUTES"];
     Ok(writeln!(screen::out(), "{}", screen::table(&header, rows))?)
+}
+
+/// Only if somebody asked for something.
+fn mode(host: &HostSummary) -> String {
+    if host.mode == "NONE" { String::new() } else { host.mode.clone() }
 }
 
 /// A scheduler that has just started knows hosts that it has not heard yet.
