@@ -18,6 +18,9 @@ mod matchmaker;
 mod memory;
 mod pool;
 mod ports;
+mod preempting;
+mod prey;
+mod reservations;
 mod scheduling;
 #[cfg(test)]
 mod tests;
@@ -25,5 +28,6 @@ mod turns;
 mod veto;
 
 pub use matchmaker::{Matchmaker, Numbers, Placed};
+pub use preempting::Victim;
 pub use scheduling::Scheduling;
 pub use veto::{Veto, What};

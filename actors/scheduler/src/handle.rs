@@ -121,7 +121,7 @@ impl Scheduler {
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
-            scheduling: policy.scheduling.clone(),
+            policy: policy.clone(),
             sla: policy.sla,
             feed: feed.clone(),
             view: view.clone(),

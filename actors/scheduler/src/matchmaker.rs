@@ -10,14 +10,16 @@ use actix::prelude::*;
 use airglow_kit::{Incarnation, Lifeline, To, now};
 use airglow_model::{
     ids::{Attempt, ConfigId, TaskKey},
-    matching::{Matchmaker as Decider, Placed, Scheduling},
+    matching::{Matchmaker as Decider, Placed, Victim},
+    policy::Policy,
+    preemption::Preemption,
     task::Event,
-    view::Note,
+    view::{Note, View},
 };
 use airglow_store::{ReadModel, Scribe};
 
 use crate::{
-    messages::{Receipt, Registered},
+    messages::{Happened, Receipt, Registered},
     task::Tasks,
 };
 
@@ -26,6 +28,7 @@ pub(crate) struct Matchmaker {
     scribe: Scribe,
     tasks: Addr<Tasks>,
     decider: Decider,
+    preemption: Preemption,
     /// Who has asked for a place since the last round.
     arrivals: BTreeMap<TaskKey, (Attempt, ConfigId)>,
     /// A round is coming anyway.
@@ -79,14 +82,15 @@ impl Matchmaker {
         view: ReadModel,
         scribe: Scribe,
         tasks: Addr<Tasks>,
-        scheduling: Scheduling,
+        policy: Policy,
         lifeline: Lifeline<Incarnation>,
     ) -> Self {
         Self {
             view,
             scribe,
             tasks,
-            decider: Decider::new(scheduling),
+            decider: Decider::new(policy.scheduling),
+            preemption: policy.preemption,
             arrivals: BTreeMap::new(),
             awaits: false,
             tells: false,
@@ -122,6 +126,18 @@ impl Matchmaker {
         self.tasks.do_send(To(task, Registered { event, receipt }));
     }
 
+    /// Asks some to leave, if that is what others have waited for. A request that gets lost is made
+    /// again, to whomever is there then.
+    fn preempt(&mut self, ctx: &mut Context<Self>) {
+        let decide = |view: &View| self.decider.preempt(now(), view, &self.preemption);
+        for Victim { task, attempt, message } in self.view.read(decide) {
+            let event = Event::PreemptAsked { attempt, message };
+            self.tasks.do_send(To(task, Happened(event)));
+        }
+        // What was kept for somebody may be anybody's now.
+        self.look_soon(ctx);
+    }
+
     /// Says why those wait who do, unless they know.
     fn tell(&mut self, ctx: &mut Context<Self>) {
         for (job, instances, why) in self.decider.reasons(now()) {
@@ -136,6 +152,13 @@ impl Matchmaker {
 
 impl Actor for Matchmaker {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.preemption.enabled {
+            let every = self.preemption.every.max(PAUSE);
+            ctx.run_interval(every, |this, ctx| this.preempt(ctx));
+        }
+    }
 }
 
 impl Handler<Seek> for Matchmaker {

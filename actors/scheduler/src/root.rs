@@ -23,7 +23,7 @@ use airglow_kit::{
 use airglow_model::{
     admission::Rules,
     host::{Contact, Event},
-    matching::Scheduling,
+    policy::Policy,
     pruning::Keep,
     restart::Intensity,
     sla,
@@ -56,7 +56,7 @@ const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_s
 pub(crate) struct Soil {
     pub(crate) cluster: String,
     pub(crate) rules: Rules,
-    pub(crate) scheduling: Scheduling,
+    pub(crate) policy: Policy,
     pub(crate) sla: sla::Rules,
     pub(crate) view: ReadModel,
     pub(crate) feed: Feed,
@@ -144,9 +144,9 @@ async fn entities(soil: Soil, fate: Fate) {
     let (for_tasks, for_hosts, for_jobs) = (Context::new(), Context::new(), Context::new());
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let herald = Herald::new(scribe.clone(), tasks.clone(), fate.lifeline()).start();
-    let scheduling = soil.scheduling.clone();
+    let policy = soil.policy.clone();
     let matchmaker =
-        Matchmaker::new(view.clone(), scribe, tasks.clone(), scheduling, fate.lifeline()).start();
+        Matchmaker::new(view.clone(), scribe, tasks.clone(), policy, fate.lifeline()).start();
     let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
     let of_tasks = task::Links {
         view: view.clone(),

@@ -28,18 +28,18 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Matchmaker {
     scheduling: Scheduling,
-    pool: Pool,
+    pub(super) pool: Pool,
     /// How much of the view's moves is in the pool.
     version: Option<u64>,
     /// By job; some of them wait for nothing now.
-    groups: BTreeMap<GroupKey, Group>,
+    pub(super) groups: BTreeMap<GroupKey, Group>,
     waiting: usize,
     /// Given out, and not answered yet.
     given: BTreeMap<TaskKey, Given>,
     /// They have answered; the view that is caught up with next knows what they have made of it.
     answered: Vec<TaskKey>,
     last: LastTurns,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +68,9 @@ pub struct Numbers {
     pub waiting_groups: usize,
     /// How many placements are on their way.
     pub given: usize,
+    /// How many had to give way, and how many hosts are kept for those they gave way to.
+    pub preempted: u64,
+    pub reserved: usize,
 }
 
 /// How many placements may be on their way to the disk. More would only queue up there.
@@ -95,7 +98,8 @@ impl Matchmaker {
     pub fn numbers(&self) -> Numbers {
         let waiting_groups = self.groups.values().filter(|it| !it.waiting.is_empty()).count();
         let (waiting, given) = (self.waiting, self.given.len());
-        Numbers { waiting, waiting_groups, given, ..self.numbers.clone() }
+        let reserved = self.pool.reservations.len();
+        Numbers { waiting, waiting_groups, given, reserved, ..self.numbers.clone() }
     }
 
     /// Whether anybody waits for a place.
@@ -174,7 +178,8 @@ impl Matchmaker {
     }
 
     /// Finds places for as many as there is room for and may be on their way at once.
-    pub fn round(&mut self, _now: Timestamp) -> Vec<Placed> {
+    pub fn round(&mut self, now: Timestamp) -> Vec<Placed> {
+        self.end_reservations(now);
         self.numbers.rounds += 1;
         let mut room = GIVEN_MAX.saturating_sub(self.given.len());
         let mut placed = Vec::new();
@@ -207,7 +212,7 @@ impl Matchmaker {
                 continue;
             }
             group.catch_up(&self.pool, &self.scheduling);
-            let why = veto::explain(&self.pool, group);
+            let why = veto::explain(&self.pool, key, group);
             if let Some(why) = group.tell(now, &self.pool, why) {
                 reasons.push((key.0.clone(), group.waiting.keys().copied().collect(), why));
             }
@@ -230,7 +235,8 @@ impl Matchmaker {
         for _ in 0..most {
             let Some(group) = self.groups.get_mut(key) else { return false };
             let Some((&instance, &attempt)) = group.waiting.first_key_value() else { return false };
-            let Some(seat) = group.choose(&self.pool) else {
+            let kept = kept(&self.pool, key, group);
+            let Some(seat) = kept.or_else(|| group.choose(&self.pool)) else {
                 group.is_stuck = true;
                 return false;
             };
@@ -241,6 +247,9 @@ impl Matchmaker {
             let at = self.placement(&config, seat, instance, attempt);
             let stay = Stay { task: task.clone(), attempt, config, at: at.clone() };
             self.take(&stay);
+            if kept.is_some() {
+                self.pool.end_reservation(&stay.at.host);
+            }
             // Another attempt of it wants a place now, so an older one will not be shown any more.
             let older = self
                 .given
@@ -306,6 +315,12 @@ impl Matchmaker {
         }
     }
 
+    /// Ends those whose time is up, and those of groups that do not wait any more.
+    pub(super) fn end_reservations(&mut self, now: Timestamp) {
+        let waits = |key: &GroupKey| self.groups.get(key).is_some_and(|it| !it.waiting.is_empty());
+        self.pool.end_reservations(now, waits);
+    }
+
     /// All but what was given out: that is booked until the view shows it, whichever view that is.
     fn forget_all(&mut self) {
         self.pool = Pool::after(&self.pool);
@@ -320,6 +335,11 @@ impl Matchmaker {
             self.groups.retain(|_, it| !it.waiting.is_empty());
         }
     }
+}
+
+/// A host that is kept for the group, if there is room by now.
+fn kept(pool: &Pool, key: &GroupKey, group: &Group) -> Option<usize> {
+    pool.kept_for(key).find(|&it| veto::vetoes(group, pool.seat(it)).is_empty())
 }
 
 /// A job's groups.

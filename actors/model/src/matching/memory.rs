@@ -100,6 +100,11 @@ impl Memory {
         true
     }
 
+    /// Where on the ring the group begins to look.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Whether nothing has healed that it does not know of.
     pub(super) fn is_current(&self, pool: &Pool) -> bool {
         self.epoch == pool.epoch() && self.read == pool.healed()
@@ -238,7 +243,8 @@ impl Memory {
     ) -> Option<usize> {
         while let Some(&next) = self.again.first().filter(|it| it.later == later) {
             let seat = next.seat;
-            let is_open = self.open.has(seat) && pool.sets.ready.has(seat);
+            let sets = &pool.sets;
+            let is_open = self.open.has(seat) && sets.ready.has(seat) && !sets.reserved.has(seat);
             if is_open && suits(pool.seat(seat)) {
                 return Some(seat);
             }
@@ -289,6 +295,15 @@ pub(super) fn unmet<'a>(
     })
 }
 
+/// How many of the job have to leave before one more may be there, by its limits.
+pub(super) fn limit_excess(attributes: &Attributes, memory: &Memory) -> u32 {
+    let excess = |limit: &Limit| {
+        let values = attributes.get(&limit.attribute).into_iter().flatten();
+        values.map(|it| (limit.at(it) + 1).saturating_sub(limit.most)).max().unwrap_or(0)
+    };
+    memory.limits.iter().map(excess).max().unwrap_or(0)
+}
+
 /// By the attribute that it is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Unmet<'a> {
@@ -297,7 +312,7 @@ pub(super) enum Unmet<'a> {
 }
 
 /// The hosts that have the values which are demanded, and the attributes that are limited.
-fn matching_values(config: &TaskConfig, pool: &Pool) -> Bits {
+pub(super) fn matching_values(config: &TaskConfig, pool: &Pool) -> Bits {
     let sets = &pool.sets;
     let mut open = sets.known.clone();
     if !config.is_dedicated() {
@@ -331,7 +346,7 @@ fn may_suit(pool: &Pool, config: &TaskConfig, at: usize, later: bool) -> u64 {
     let needs = &config.resources;
     let enough = [sets.cpu.at_least(needs.cpu_milli), sets.ram.at_least(needs.ram_mb)];
     let enough = enough.into_iter().flatten().fold(u64::MAX, |all, it| all & it.word(at));
-    sets.ready.word(at) & turn & enough
+    sets.ready.word(at) & !sets.reserved.word(at) & turn & enough
 }
 
 /// Of the word in which `start` is: what comes after it on the ring, or what comes before.

@@ -15,6 +15,8 @@ use super::{
     bits::{Bits, Few, WORD, seats},
     ladder::Ladder,
     ports::Ports,
+    prey::Prey,
+    reservations::Reservations,
     scheduling::HOST,
 };
 use crate::{
@@ -32,6 +34,8 @@ pub(super) struct Pool {
     rings: Vec<u64>,
     index: BTreeMap<HostId, usize>,
     pub(super) sets: Sets,
+    pub(super) prey: Prey,
+    pub(super) reservations: Reservations,
     /// How many of each job are where.
     crowds: BTreeMap<JobKey, BTreeMap<usize, u32>>,
     /// Grows with everything that happens.
@@ -52,6 +56,8 @@ pub(super) struct Seat {
     stays: u32,
     used: Resources,
     pub(super) free: Resources,
+    /// What of it is taken by preemptible tasks.
+    pub(super) soft: Resources,
     pub(super) ports: Ports,
 }
 
@@ -64,6 +70,8 @@ pub(super) struct Sets {
     /// Maintenance is coming, so others are preferred.
     pub(super) later: Bits,
     pub(super) dedicated: Bits,
+    /// They are kept for somebody.
+    pub(super) reserved: Bits,
     pub(super) cpu: Ladder,
     pub(super) ram: Ladder,
     pub(super) attributes: BTreeMap<String, Attribute>,
@@ -93,7 +101,9 @@ impl Pool {
 
     /// An empty one, of which nothing that was remembered of `before` is true.
     pub(super) fn after(before: &Self) -> Self {
-        Self { changes: before.changes + 1, epoch: before.epoch + 1, ..Self::new() }
+        let reservations = before.reservations.clone();
+        let (changes, epoch) = (before.changes + 1, before.epoch + 1);
+        Self { changes, epoch, reservations, ..Self::new() }
     }
 
     fn of_words(words: usize) -> Self {
@@ -102,6 +112,8 @@ impl Pool {
             rings: vec![0; words * WORD],
             index: BTreeMap::new(),
             sets: Sets::new(words),
+            prey: Prey::new(words),
+            reservations: Reservations::default(),
             crowds: BTreeMap::new(),
             changes: 0,
             epoch: 0,
@@ -213,6 +225,7 @@ impl Pool {
             self.index.remove(&gone.host.id);
             self.sets.list(seat, &gone.host, false);
             self.sets.known.put(seat, false);
+            self.sets.reserved.put(seat, false);
             self.epoch += 1;
         }
     }
@@ -229,8 +242,10 @@ impl Pool {
         self.change(seat, |it| {
             it.stays += 1;
             it.used = it.used.plus(config.resources);
+            it.soft = it.soft.plus(soft(config));
             ports.values().for_each(|&port| it.ports.take(port));
         });
+        self.prey.take(seat, config);
         let crowd = self.crowds.entry(config.job.clone()).or_default();
         let count = crowd.entry(seat).or_default();
         *count += 1;
@@ -248,8 +263,10 @@ impl Pool {
         self.change(seat, |it| {
             it.stays = it.stays.saturating_sub(1);
             it.used = it.used.saturating_sub(config.resources);
+            it.soft = it.soft.saturating_sub(soft(config));
             ports.values().for_each(|&port| it.ports.give_back(port));
         });
+        self.prey.release(seat, config);
         self.heal(seat);
         let left = self.thin_out(&config.job, seat);
         self.vacate(seat);
@@ -274,13 +291,15 @@ impl Pool {
     /// Changes what a seat has to give, in all books.
     fn change(&mut self, seat: usize, how: impl FnOnce(&mut Seat)) {
         let it = self.seats[seat].as_mut().expect("only known seats change");
-        let before = it.free;
+        let (before, most) = (it.free, it.free.plus(it.soft));
         how(it);
         self.changes += 1;
         it.free = it.host.capacity.resources.saturating_sub(it.used);
-        let after = it.free;
+        let (after, most_after) = (it.free, it.free.plus(it.soft));
         self.sets.cpu.step(seat, before.cpu_milli, after.cpu_milli);
         self.sets.ram.step(seat, before.ram_mb, after.ram_mb);
+        self.prey.cpu.step(seat, most.cpu_milli, most_after.cpu_milli);
+        self.prey.ram.step(seat, most.ram_mb, most_after.ram_mb);
     }
 
     fn seat_for(&mut self, host: &HostId) -> usize {
@@ -304,9 +323,11 @@ impl Pool {
         self.rings[seat] = ring;
         self.index.insert(id.clone(), seat);
         self.sets.known.put(seat, true);
+        self.sets.reserved.put(seat, self.reservations.has(id));
         self.sets.list(seat, &host, true);
-        let (used, free, ports) = (Resources::default(), Resources::default(), Ports::default());
-        self.seats[seat] = Some(Seat { host, is_known: false, stays: 0, used, free, ports });
+        let (nothing, ports) = (Resources::default(), Ports::default());
+        let (used, free, soft) = (nothing, nothing, nothing);
+        self.seats[seat] = Some(Seat { host, is_known: false, stays: 0, used, free, soft, ports });
         seat
     }
 
@@ -316,6 +337,7 @@ impl Pool {
         while larger.is_too_small_for(self.index.keys()) {
             larger = Self::of_words(larger.words() * 2);
         }
+        larger.reservations = std::mem::take(&mut self.reservations);
         let mut moved = vec![0; self.seats.len()];
         for (id, &old) in &self.index {
             let seat = larger.make_seat(id);
@@ -329,6 +351,7 @@ impl Pool {
             crowd.into_iter().map(|(at, count)| (moved[at], count)).collect()
         };
         larger.crowds = crowds.into_iter().map(|(job, crowd)| (job, reseated(crowd))).collect();
+        larger.prey.reseat(&mut self.prey, &moved);
         (larger.changes, larger.epoch) = (self.changes + 1, self.epoch + 1);
         *self = larger;
     }
@@ -366,6 +389,7 @@ impl Sets {
             ready: none(),
             later: none(),
             dedicated: none(),
+            reserved: none(),
             cpu: Ladder::new(words),
             ram: Ladder::new(words),
             attributes: BTreeMap::new(),
@@ -392,6 +416,11 @@ impl Sets {
         }
         self.dedicated.put(seat, has && host.attributes.contains_key(DEDICATED));
     }
+}
+
+/// What of it can be had by whoever is not preemptible.
+fn soft(config: &TaskConfig) -> Resources {
+    if config.class.preemptible { config.resources } else { Resources::default() }
 }
 
 /// `mix`, because names of hosts are often alike.

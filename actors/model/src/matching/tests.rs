@@ -5,6 +5,7 @@ use crate::{
     config::TaskConfig, host::Mode, ids::HostId, machine::Timestamp, resources::Resources,
 };
 
+mod preempting;
 mod properties;
 mod scene;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    group::{Group, ports_needed},
+    group::{Group, GroupKey, ports_needed},
     memory::{Unmet, is_kept_from, unmet},
     pool::{Pool, Seat},
 };
@@ -33,6 +33,8 @@ pub enum Veto<'a> {
     Constraint(&'a str),
     /// There are as many of the job as may be where this attribute is the same.
     Limit(&'a str),
+    /// Others had to leave it for somebody.
+    Reserved,
     Insufficient {
         what: What,
         short: u64,
@@ -58,7 +60,8 @@ impl Veto<'_> {
             | Self::Down
             | Self::Maintenance { .. }
             | Self::Constraint(_)
-            | Self::Limit(_) => self,
+            | Self::Limit(_)
+            | Self::Reserved => self,
         }
     }
 
@@ -69,7 +72,7 @@ impl Veto<'_> {
         match self {
             Self::Dedicated => 1_000_000,
             Self::Down | Self::Maintenance { .. } => 100_000,
-            Self::Constraint(_) | Self::Limit(_) => 10_000,
+            Self::Constraint(_) | Self::Limit(_) | Self::Reserved => 10_000,
             Self::Insufficient { what, short } => {
                 let big = match what {
                     What::Cpu => 16_000,
@@ -94,6 +97,7 @@ impl fmt::Display for Veto<'_> {
             Self::Maintenance { drained: true } => f.write_str("Host is drained for maintenance"),
             Self::Constraint(name) => write!(f, "Constraint not satisfied: {name}"),
             Self::Limit(name) => write!(f, "Limit not satisfied: {name}"),
+            Self::Reserved => f.write_str("Host is reserved"),
             Self::Insufficient { what, .. } => write!(f, "Insufficient: {what}"),
         }
     }
@@ -113,7 +117,7 @@ impl fmt::Display for What {
 
 /// What speaks against the host now: the first kind of reason that does, since who changes the one
 /// will look at the next; but of resources, all that are short.
-fn vetoes<'a>(group: &'a Group, seat: &Seat) -> Vec<Veto<'a>> {
+pub(super) fn vetoes<'a>(group: &'a Group, seat: &Seat) -> Vec<Veto<'a>> {
     let (config, host) = (&*group.config, &*seat.host);
     if is_kept_from(config, &host.attributes) {
         return vec![Veto::Dedicated];
@@ -149,11 +153,16 @@ fn shortages<'a>(config: &TaskConfig, seat: &Seat) -> Vec<Veto<'a>> {
 }
 
 /// Why what is left of `group` waits, host by host, when everybody has been placed that can be.
-pub(super) fn explain(pool: &Pool, group: &Group) -> Pending {
+pub(super) fn explain(pool: &Pool, key: &GroupKey, group: &Group) -> Pending {
     let mut counts: BTreeMap<Veto<'_>, usize> = BTreeMap::new();
     let mut nearest: Option<(u64, &Seat, Vec<Veto<'_>>)> = None;
-    for seat in pool.by_name().map(|it| pool.seat(it)) {
-        let vetoes = vetoes(group, seat);
+    for at in pool.by_name() {
+        let seat = pool.seat(at);
+        let mut vetoes = vetoes(group, seat);
+        let only_short = vetoes.iter().all(|it| matches!(it, Veto::Insufficient { .. }));
+        if only_short && pool.is_kept_from(at, key) {
+            vetoes = vec![Veto::Reserved];
+        }
         for &veto in &vetoes {
             *counts.entry(veto.in_kind()).or_default() += 1;
         }
@@ -198,6 +207,7 @@ fn in_words(config: &TaskConfig, seat: &Seat, vetoes: &[Veto<'_>]) -> (HostId, S
         Veto::Limit(name) => {
             format!("{}, where the job has as many instances as it may", has(name))
         }
+        Veto::Reserved => "is kept for others, who were waiting for it".to_owned(),
         Veto::Insufficient { what, short } => lack(seat, what, short),
     });
     (seat.host.id.clone(), words.collect::<Vec<_>>().join("; "))

@@ -10,11 +10,12 @@ use airglow_model::{
     ids::{Attempt, HostId, JobKey, TaskId},
     machine::Timestamp,
     policy::Policy,
+    preemption::Preemption,
     resources::Resources,
     spec::Limits,
     task::Status,
     tier::Tier,
-    view::JobView,
+    view::{JobView, View},
     wire::{Capacity, Launch, Question, RunState},
 };
 use airglow_scheduler::{Config, Refusal, Scheduler, StartError, Unanswered};
@@ -401,6 +402,46 @@ async fn a_huge_job_does_not_keep_a_small_one_of_another_role_waiting() {
     // Not half of those that came first have a place when the last of these has.
     let of_huge = placed(&keys[0]);
     assert!(of_huge < 15_000, "{of_huge} of the huge one were placed before");
+}
+
+#[tokio::test]
+async fn production_work_gets_the_place_of_what_gives_way_to_it() {
+    let preemption = Preemption {
+        delay: Duration::from_millis(20),
+        every: Duration::from_millis(20),
+        ..Preemption::default()
+    };
+    let cluster = Cluster::with(Policy { preemption, ..Policy::default() });
+    let host = cluster.host("h1", capacity(4));
+    cluster.create(40).await;
+    cluster.until_all(Status::Running, 40).await;
+
+    let mut important = job(1, "echo", 0.25);
+    important.key = JobKey::new("ads", "prod", "shop");
+    important.config.job = important.key.clone();
+    important.config.class = Tier::default();
+    let shop = important.key.clone();
+    cluster.scheduler.create(important, "somebody").await.unwrap();
+    let running = |view: &View| {
+        let counts = view.jobs.get(&shop).map(|it| it.counts.clone()).unwrap_or_default();
+        counts.get(&Status::Running).copied()
+    };
+    let is_there = || cluster.scheduler.view().read(|view| running(view) == Some(1));
+    until(is_there, || cluster.job(|it| format!("{:?}", it.counts))).await;
+    // Three of them have made room for a quarter of a core, and wait until there is some for them.
+    cluster.until_all(Status::Running, 37).await;
+    cluster.until_all(Status::Pending, 3).await;
+    let history = cluster.scheduler.history(&key(), None, 10).unwrap();
+    let reasons = history.iter().map(|(_, run)| {
+        let asked = run.events.iter().find(|it| it.status == Status::Preempting);
+        asked.map(|it| it.message.clone()).unwrap_or_default()
+    });
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons.iter().all(|it| it.starts_with("Preempting in favor of ads-prod-shop-0-")));
+    cluster.scheduler.kill(&shop, None, "enough").await.unwrap();
+    cluster.until_all(Status::Running, 40).await;
+    drop(host);
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use super::{Mail, Out, Receipt, Word};
 use crate::{
     ids::{Attempt, ConfigId, TaskKey},
     machine::Timestamp,
-    matching::{Matchmaker, Placed},
+    matching::{Matchmaker, Placed, Victim},
     policy::Policy,
+    preemption::Preemption,
     task,
     view::{Note, View},
 };
@@ -20,13 +21,18 @@ pub(in crate::simulation) enum ToMatchmaker {
     Look,
     Answered(TaskKey, Attempt),
     Round,
+    /// Somebody may have waited for long enough.
+    Preempt,
 }
 
 pub(super) struct Bureau {
     decider: Matchmaker,
+    preemption: Preemption,
     /// Who has asked for a place since the last round.
     arrivals: BTreeMap<TaskKey, (Attempt, ConfigId)>,
     awaits: bool,
+    /// Those who wait are going to be looked at again.
+    preempts: bool,
 }
 
 const PAUSE: Duration = Duration::from_millis(2);
@@ -34,7 +40,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 impl Bureau {
     pub(super) fn new(policy: &Policy) -> Self {
         let decider = Matchmaker::new(policy.scheduling.clone());
-        Self { decider, arrivals: BTreeMap::new(), awaits: false }
+        let (preemption, arrivals) = (policy.preemption.clone(), BTreeMap::new());
+        Self { decider, preemption, arrivals, awaits: false, preempts: false }
     }
 
     pub(super) fn read(&mut self, word: ToMatchmaker, view: &View, out: &mut Out) {
@@ -52,11 +59,28 @@ impl Bureau {
                 self.awaits = false;
                 return self.round(view, out);
             }
+            ToMatchmaker::Preempt => {
+                self.preempts = false;
+                self.preempt(view, out);
+            }
         }
         let is_wanted = self.decider.has_seekers() || !self.arrivals.is_empty();
+        if !self.preempts && is_wanted && self.preemption.enabled {
+            self.preempts = true;
+            let at = out.now() + self.preemption.every;
+            out.later(at, Mail::Matchmaker(ToMatchmaker::Preempt));
+        }
         if !self.awaits && is_wanted {
             self.awaits = true;
             out.later(out.now() + PAUSE, Mail::Matchmaker(ToMatchmaker::Round));
+        }
+    }
+
+    fn preempt(&mut self, view: &View, out: &mut Out) {
+        let victims = self.decider.preempt(out.now(), view, &self.preemption);
+        for Victim { task, attempt, message } in victims {
+            let event = task::Event::PreemptAsked { attempt, message };
+            out.send(Mail::Task(task, Word::Happened(event, None)));
         }
     }
 

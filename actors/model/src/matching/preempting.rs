@@ -1,0 +1,207 @@
+//! Who has to leave so that those who have waited for long get a place.
+//!
+//! A place is sought, and its tenants are asked to leave, in one go: what was found is true then,
+//! and nothing has to be looked at again later. The host is kept for the group meanwhile. It may
+//! still find room elsewhere; then what has become free is everybody's.
+
+use std::{cmp::Reverse, collections::VecDeque};
+
+use super::{
+    bits::seats,
+    group::{Group, GroupKey, ports_needed},
+    matchmaker::Matchmaker,
+    memory::{limit_excess, matching_values},
+    pool::Seat,
+};
+use crate::{
+    config::TaskConfig,
+    ids::{Attempt, JobKey, TaskKey},
+    machine::Timestamp,
+    preemption::{self, Preemption, Room, may_preempt},
+    resources::Resources,
+    task::{Run, State},
+    view::View,
+};
+
+/// A run that has to end so that another gets its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Victim {
+    pub task: TaskKey,
+    pub attempt: Attempt,
+    pub message: String,
+}
+
+/// How many places are made in one go, at most: that many hosts lose something at once.
+const PLACES_MAX: usize = 256;
+
+/// A run that may have to go.
+struct Tenant<'a> {
+    task: &'a TaskKey,
+    run: &'a Run,
+    room: Room,
+}
+
+/// A group that has waited for long enough.
+struct Seeker {
+    key: GroupKey,
+    /// How many of it have, and have no host kept for them.
+    instances: usize,
+}
+
+impl Matchmaker {
+    /// Who has to give way now. Groups take turns, a place each.
+    pub fn preempt(&mut self, now: Timestamp, view: &View, rules: &Preemption) -> Vec<Victim> {
+        self.catch_up(view);
+        self.end_reservations(now);
+        let mut turns: VecDeque<Seeker> = self.seekers(now, view, rules).into();
+        let mut victims = Vec::new();
+        let mut places = 0;
+        while let Some(mut seeker) = turns.pop_front().filter(|_| places < PLACES_MAX) {
+            let Some((seat, leaving)) = self.find_slot(&seeker.key, view) else { continue };
+            self.pool.reserve(seat, seeker.key.clone(), now + rules.reservation);
+            victims.extend(leaving);
+            places += 1;
+            seeker.instances -= 1;
+            if 0 < seeker.instances {
+                turns.push_back(seeker);
+            }
+        }
+        self.numbers.preempted += u64::try_from(victims.len()).expect("there are a few");
+        victims
+    }
+
+    /// The most urgent first.
+    fn seekers(&self, now: Timestamp, view: &View, rules: &Preemption) -> Vec<Seeker> {
+        let waits = |group: &Group| {
+            group.is_stuck
+                && group.memory.is_current(&self.pool)
+                && rules.delay <= now.since(group.since)
+        };
+        let groups = self.groups.iter().filter(|(_, group)| rules.enabled && waits(group));
+        let mut seekers: Vec<_> = groups
+            .filter_map(|(key, group)| {
+                let kept = self.pool.reservations.of(key);
+                let long = |it: &&u32| rules.delay <= now.since(waits_since(view, &key.0, **it));
+                let long = group.waiting.keys().filter(long).take(PLACES_MAX + kept).count();
+                let instances = long.checked_sub(kept).filter(|&it| 0 < it)?;
+                let urgency =
+                    (group.config.class.preemptible, Reverse(group.config.priority), group.since);
+                Some((urgency, Seeker { key: key.clone(), instances }))
+            })
+            .collect();
+        seekers.sort_by_key(|(urgency, _)| *urgency);
+        seekers.into_iter().map(|(_, seeker)| seeker).collect()
+    }
+
+    /// The first host, going round from where the group begins, where some can be made to leave
+    /// and that is enough; and who has to.
+    fn find_slot(&self, key: &GroupKey, view: &View) -> Option<(usize, Vec<Victim>)> {
+        let (pool, group) = (&self.pool, self.groups.get(key)?);
+        let config = &*group.config;
+        let below = pool.prey.below(config);
+        let mut lower = super::bits::Bits::new(pool.words());
+        below.keys().for_each(|&it| lower.put(it, true));
+        let matching = matching_values(config, pool);
+        let reason = || {
+            let first = group.waiting.first_key_value().map(|(&instance, _)| instance);
+            let run = first.and_then(|it| view.jobs.get(&key.0)?.tasks.get(&it)?.run.as_ref());
+            let whom = run.map_or_else(|| key.0.to_string(), |it| it.id.to_string());
+            format!("Preempting in favor of {whom}")
+        };
+        let first = pool.word_of(group.memory.start());
+        for later in [false, true] {
+            for at in (0..pool.words()).map(|it| (first + it) % pool.words()) {
+                let word = matching.word(at)
+                    & pool.sets.ready.word(at)
+                    & !pool.sets.reserved.word(at)
+                    & if later { pool.sets.later.word(at) } else { !pool.sets.later.word(at) }
+                    & (lower.word(at) | pool.prey.may_do(config, at));
+                let mut hosts: Vec<usize> = seats(at, word).collect();
+                hosts.sort_by_key(|&it| pool.ring(it));
+                let found = hosts.into_iter().find_map(|seat| {
+                    let below = below.get(&seat).copied().unwrap_or_default();
+                    Some((seat, leaving(pool.seat(seat), group, below, view)?))
+                });
+                if let Some((seat, tenants)) = found {
+                    let victims = tenants.into_iter().map(|(task, attempt)| Victim {
+                        task,
+                        attempt,
+                        message: reason(),
+                    });
+                    return Some((seat, victims.collect()));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Who has to leave this host so that one of the group fits. `None`: that cannot be brought about.
+fn leaving(
+    seat: &Seat,
+    group: &Group,
+    below: Resources,
+    view: &View,
+) -> Option<Vec<(TaskKey, Attempt)>> {
+    let config = &*group.config;
+    let firm = !config.class.preemptible;
+    let most = seat.free.plus(below).plus(if firm { seat.soft } else { Resources::default() });
+    if !most.covers(config.resources) {
+        return None;
+    }
+    let needs = Room {
+        resources: config.resources,
+        ports: ports_needed(config),
+        places: limit_excess(&seat.host.attributes, &group.memory),
+    };
+    let slack = Room { resources: seat.free, ports: seat.ports.free(), places: 0 };
+    let tenants = tenants(seat, config, view);
+    let rooms: Vec<Room> = tenants.iter().map(|it| it.room).collect();
+    let victims = preemption::victims(needs, slack, &rooms)?;
+    let name = |it: usize| (tenants[it].task.clone(), tenants[it].run.attempt);
+    Some(victims.into_iter().map(name).collect())
+}
+
+/// The runs on a host that may have to give way, and are not leaving anyway.
+fn tenants<'a>(seat: &Seat, config: &TaskConfig, view: &'a View) -> Vec<Tenant<'a>> {
+    let Some(host) = view.hosts.get(&seat.host.id) else { return Vec::new() };
+    let tenant = |task: &'a TaskKey| {
+        let job = view.jobs.get(&task.job)?;
+        let run = job.tasks.get(&task.instance)?.run.as_ref()?;
+        let its = job.configs.get(&run.config)?;
+        let at = match &run.state {
+            State::Assigned { at, .. } | State::Starting { at } | State::Running { at } => at,
+            State::Throttled { .. }
+            | State::Pending
+            | State::Killing { .. }
+            | State::Restarting { .. }
+            | State::Preempting { .. }
+            | State::Draining { .. }
+            | State::Partitioned { .. }
+            | State::Finished { .. }
+            | State::Failed { .. }
+            | State::Killed { .. }
+            | State::Lost { .. } => return None,
+        };
+        let room = Room {
+            resources: freed(config, its),
+            ports: u32::try_from(at.ports.len()).expect("nobody has so many ports"),
+            places: u32::from(task.job == config.job),
+        };
+        may_preempt(config, its).then_some(Tenant { task, run, room })
+    };
+    host.tasks.iter().filter_map(tenant).collect()
+}
+
+/// What the end of `running` gives to `pending`. What a host has beyond what it has is of no use
+/// to those who count on theirs.
+fn freed(pending: &TaskConfig, running: &TaskConfig) -> Resources {
+    let lent = running.class.revocable && !pending.class.revocable;
+    Resources { cpu_milli: if lent { 0 } else { running.resources.cpu_milli }, ..running.resources }
+}
+
+fn waits_since(view: &View, job: &JobKey, instance: u32) -> Timestamp {
+    let task = view.jobs.get(job).and_then(|it| it.tasks.get(&instance));
+    let newest = task.and_then(|it| it.run.as_ref()?.events.last());
+    newest.map_or(Timestamp(u64::MAX), |it| it.at)
+}
