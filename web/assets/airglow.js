@@ -88,7 +88,10 @@ function ago(at) {
 
 function left(until) {
   const seconds = Math.max(0, Math.ceil((until - Date.now() + skew) / 1000));
-  return seconds < 60 ? `${seconds}s left` : `${Math.floor(seconds / 60)}m ${seconds % 60}s left`;
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (minutes < 1) return `${seconds}s left`;
+  if (hours < 1) return `${minutes}m ${seconds % 60}s left`;
+  return hours < 24 ? `${hours}h ${minutes % 60}m left` : `${Math.floor(hours / 24)}d ${hours % 24}h left`;
 }
 
 function tick() {
@@ -151,7 +154,7 @@ async function order(button) {
     const body = button.dataset.body;
     const answer = await fetch(button.dataset.post, { method: "POST", headers: { "content-type": "application/json" }, body });
     const told = await answer.json();
-    if (answer.ok) say(`${button.dataset.do}: instances ${told.instances}`);
+    if (answer.ok) say(told.instances ? `${button.dataset.do}: instances ${told.instances}` : `${button.dataset.do}: done`);
     else say(told.detail || told.title, true);
   } catch {
     say("The scheduler does not answer", true);

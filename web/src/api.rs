@@ -235,6 +235,41 @@ pub struct HostSummary {
     pub drain: Option<DrainProgress>,
 }
 
+/// How a service has been doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobSla {
+    pub role: String,
+    pub environment: String,
+    pub name: String,
+    pub production: bool,
+    /// How far back it was looked.
+    pub window_secs: u64,
+    /// Median time from PENDING to ASSIGNED, of instances that came there within the window.
+    pub mtta_ms: f64,
+    /// To STARTING.
+    pub mtts_ms: f64,
+    /// To RUNNING.
+    pub mttr_ms: f64,
+    pub uptimes: Vec<Uptime>,
+    pub up_counts: Vec<UpCount>,
+    /// How much of its instances' time was not lost by the cluster's doing.
+    pub platform_uptime_percent: f64,
+}
+
+/// For how long so many of the instances that run have been up at least.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Uptime {
+    pub percentile: f64,
+    pub uptime_secs: f64,
+}
+
+/// Which part of the active instances has been up for at least so long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpCount {
+    pub duration_secs: u64,
+    pub percent: f64,
+}
+
 /// How a host is to be drained. Without any of `percentage`, `count` and `duration_secs`, nobody's
 /// SLA policy counts unless there is a `timeout_secs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]

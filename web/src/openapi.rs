@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use crate::{
-    admin, api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, tasks,
+    admin, api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, sla, tasks,
 };
 
 #[derive(OpenApi)]
@@ -18,6 +18,7 @@ use crate::{
     ),
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
+        sla::list,
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::maintain, hosts::drain, hosts::activate,
         hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,

@@ -9,6 +9,10 @@ use std::{fmt, time::Duration};
 
 use crate::spec::SlaPolicy;
 
+mod figures;
+
+pub use figures::{Figures, Wanted};
+
 /// What an operator decides about policies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {

@@ -53,6 +53,16 @@ pub(crate) fn host(state: &str) -> Look {
     }
 }
 
+/// What an operator wants of a host.
+pub(crate) fn host_mode(mode: &str) -> Look {
+    match mode {
+        "SCHEDULED" => Look { name: "SCHEDULED", class: "waiting", glyph: "○" },
+        "DRAINING" => Look { name: "DRAINING", class: "leaving", glyph: "◐" },
+        "DRAINED" => Look { name: "DRAINED", class: "killed", glyph: "■" },
+        _ => Look { name: "NONE", class: "running", glyph: "●" },
+    }
+}
+
 /// `2026-11-21T01:49:42Z`.
 pub(crate) fn iso(at: &Timestamp) -> String {
     let Ok(ms) = i64::try_from(at.0) else { return String::new() };
@@ -143,7 +153,38 @@ pub(crate) fn left(until: &Timestamp, now: &Timestamp) -> String {
     let seconds = until.since(*now).as_millis().div_ceil(1000);
     match seconds {
         0..60 => format!("{seconds}s left"),
-        _ => format!("{}m {}s left", seconds / 60, seconds % 60),
+        60..3600 => format!("{}m {}s left", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h {}m left", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h left", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+/// `1 minute`, `10 minutes`, `1 day`: in the largest unit of which it is a whole number.
+pub(crate) fn span(seconds: &u64) -> String {
+    let units = [(604_800, "week"), (86_400, "day"), (3600, "hour"), (60, "minute")];
+    let fits = units.into_iter().find(|(unit, _)| *seconds > 0 && seconds.is_multiple_of(*unit));
+    let (unit, name) = fits.unwrap_or((1, "second"));
+    count(usize::try_from(seconds / unit).unwrap_or(usize::MAX), name)
+}
+
+/// `99.95 %`.
+pub(crate) fn percent(percent: &f64) -> String {
+    format!("{} %", (percent * 100.0).round() / 100.0)
+}
+
+/// `1.25 s`, of milliseconds; nothing if nothing was measured.
+pub(crate) fn waited(ms: &f64) -> String {
+    if *ms == 0.0 { "–".into() } else { format!("{:.2} s", ms / 1000.0) }
+}
+
+/// `12s`, `3m 5s`, `2h 5m`, `5d 1h`.
+pub(crate) fn uptime(seconds: &f64) -> String {
+    let whole = Duration::try_from_secs_f64(*seconds).unwrap_or_default().as_secs();
+    match whole {
+        0..60 => format!("{whole}s"),
+        60..3600 => format!("{}m {}s", whole / 60, whole % 60),
+        3600..86400 => format!("{}h {}m", whole / 3600, whole / 60 % 60),
+        _ => format!("{}d {}h", whole / 86400, whole / 3600 % 24),
     }
 }
 

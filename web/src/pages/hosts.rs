@@ -4,14 +4,14 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path, Query},
 };
-use airglow_model::ids::HostId;
+use airglow_model::{ids::HostId, machine::Timestamp};
 use askama::Template;
 use serde::Deserialize;
 
 use super::{Section, Shell, Sorry, format, render, share};
 use crate::{
     Site,
-    api::{HostDetail, HostSummary},
+    api::{DrainProgress, DrainWait, HostDetail, HostSummary},
     hosts::no_such_host,
     show,
 };
@@ -33,9 +33,22 @@ struct HostPage {
     shell: Shell,
     host: HostSummary,
     detail: HostDetail,
+    waits: Vec<Waiting>,
     page: usize,
     pages: usize,
 }
+
+/// Tasks of a host that is being drained and that wait for the same.
+struct Waiting {
+    /// The first of them.
+    tasks: Vec<String>,
+    more: usize,
+    reason: String,
+    until: Option<Timestamp>,
+}
+
+/// So many of those who wait for the same are named.
+const NAMED: usize = 3;
 
 #[derive(Deserialize)]
 pub(crate) struct Choice {
@@ -70,7 +83,26 @@ pub(crate) async fn host(
     let pages = detail.tasks.len().div_ceil(ROWS).max(1);
     let page = choice.page.unwrap_or(1).clamp(1, pages);
     detail.tasks = detail.tasks.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
+    let waits = detail.host.drain.as_ref().map(waiting).unwrap_or_default();
     let shell = Shell::new(&site, host.to_string(), Section::Hosts);
     let shell = shell.live(format!("host={}", format::segment(&host.0)));
-    render(&HostPage { shell, host: detail.host.clone(), detail, page, pages })
+    render(&HostPage { shell, host: detail.host.clone(), detail, waits, page, pages })
+}
+
+/// One entry for each reason, not for each task.
+fn waiting(drain: &DrainProgress) -> Vec<Waiting> {
+    let mut groups: Vec<Waiting> = Vec::new();
+    for DrainWait { task, reason, until } in &drain.waits {
+        match groups.iter_mut().find(|it| it.reason == *reason && it.until == *until) {
+            Some(group) if group.tasks.len() < NAMED => group.tasks.push(task.clone()),
+            Some(group) => group.more += 1,
+            None => groups.push(Waiting {
+                tasks: vec![task.clone()],
+                more: 0,
+                reason: reason.clone(),
+                until: *until,
+            }),
+        }
+    }
+    groups
 }

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, events_of, format, render, roles::kind_name};
 use crate::{
     Site,
-    api::{Config, JobSummary, NearestHost, TaskSummary, VetoCount},
-    jobs, show,
+    api::{Config, JobSla, JobSummary, NearestHost, TaskSummary, VetoCount},
+    jobs, show, sla,
 };
 
 /// Rows of the table on one page.
@@ -73,6 +73,7 @@ struct JobPage {
     pages: usize,
     configs: Vec<Shown>,
     history: Vec<TaskSummary>,
+    sla: Option<JobSla>,
 }
 
 /// A configuration, and all of it as JSON.
@@ -116,6 +117,7 @@ pub(crate) async fn job(
     let shell = Shell::new(&site, key.name.clone(), Section::Jobs).live(events_of(&key));
     let page = site.scheduler.view().read(|view| page(view, &key, shell, &choice));
     let mut page = page.ok_or_else(|| jobs::no_such_job(&key))?;
+    page.sla = sla::of_job(&site, &key).await?;
     page.history = match page.job.history {
         0 => vec![],
         _ => jobs::ended(&site, key, None, HISTORY).await?,
@@ -146,6 +148,7 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
         pages,
         configs: show::configs(it).into_iter().map(Shown::new).collect(),
         history: vec![],
+        sla: None,
         job,
     })
 }

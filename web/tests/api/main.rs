@@ -5,6 +5,7 @@
 
 mod admin;
 mod host;
+mod maintenance;
 mod observer;
 mod quotas;
 mod site;

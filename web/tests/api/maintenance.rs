@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     PROBLEM,
     host::Host,
-    site::{Site, roomy, service},
+    site::{Site, job, roomy, service},
 };
 
 // Scenario 67, and what is shown of it.
@@ -13,11 +13,11 @@ use crate::{
 async fn a_host_is_emptied_and_says_how_far_that_has_come() {
     let site = Site::start();
     let _h1 = Host::join(&site.scheduler, "h1", roomy()).await;
-    let mut job = service("web", 20, "sleep 9");
-    job["tier"] = json!("preferred");
-    site.post("/api/v1/jobs", &json!({"jobs": [job]})).await;
+    let mut web = service("web", 20, "sleep 9");
+    web["tier"] = json!("preferred");
+    site.post("/api/v1/jobs", &json!({"jobs": [web]})).await;
     let path = "/api/v1/jobs/www/devel/web";
-    site.until(path, |it| it["job"]["counts"]["RUNNING"] == 20).await;
+    site.until(path, |it| it["summary"]["counts"]["RUNNING"] == 20).await;
     let _h2 = Host::join(&site.scheduler, "h2", roomy()).await;
     site.until("/api/v1/hosts/h2", |it| it["host"]["mode"] == "NONE").await;
 
@@ -59,6 +59,38 @@ async fn a_host_is_emptied_and_says_how_far_that_has_come() {
 }
 
 #[actix_rt::test]
+async fn a_service_shows_how_it_has_been_doing() {
+    let site = Site::start();
+    let _h1 = Host::join(&site.scheduler, "h1", roomy()).await;
+    let jobs = json!({"jobs": [service("web", 2, "sleep 9"), job("adhoc", 1, "sleep 9")]});
+    site.post("/api/v1/jobs", &jobs).await;
+    site.until("/api/v1/jobs/www/devel/web", |it| it["summary"]["counts"]["RUNNING"] == 2).await;
+    let path = "/api/v1/sla?role=www&percentiles=50,99.9&durations=0,3600&window_secs=600";
+    let shown = site.get(path).await.json();
+    let items = shown["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["name"]), (1, &json!("web")), "{shown}");
+    assert_eq!(items[0]["platform_uptime_percent"], 100.0);
+    let counts = json!([
+        {"duration_secs": 0, "percent": 100.0}, {"duration_secs": 3600, "percent": 0.0},
+    ]);
+    assert_eq!(items[0]["up_counts"], counts);
+    let uptimes = items[0]["uptimes"].as_array().unwrap();
+    assert_eq!((uptimes.len(), &uptimes[1]["percentile"]), (2, &json!(99.9)));
+    assert_eq!(site.get("/api/v1/sla?name=other").await.json()["items"], json!([]));
+    let wrong = site.get("/api/v1/sla?percentiles=101").await;
+    assert_eq!(
+        (wrong.status, &wrong.json()["errors"][0]["pointer"]),
+        (422, &json!("/percentiles"))
+    );
+    let page = site.get("/scheduler/www/devel/web").await.text();
+    for text in ["SLA", "Platform uptime", "100 %", "99 % up for", "Up for 10 minutes"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!site.get("/scheduler/www/devel/adhoc").await.text().contains("SLA"));
+    site.stop().await;
+}
+
+#[actix_rt::test]
 async fn what_makes_no_sense_changes_nothing() {
     let site = Site::start();
     let _h1 = Host::join(&site.scheduler, "h1", roomy()).await;
@@ -68,7 +100,7 @@ async fn what_makes_no_sense_changes_nothing() {
         assert_eq!((none.status, none.header("content-type")), (404, Some(PROBLEM)), "{verb}");
     }
     let wrong = site.post("/api/v1/hosts/h1/drain", &json!({"percentage": 101, "x": 1})).await;
-    assert_eq!((wrong.status, &wrong.json()["type"]), (422, &json!("/problems/invalid-drain")));
+    assert_eq!((wrong.status, &wrong.json()["type"]), (422, &json!("/problems/invalid-request")));
     assert_eq!(site.get("/api/v1/hosts/h1").await.json()["host"]["mode"], "NONE");
     site.stop().await;
 }
