@@ -22,7 +22,10 @@ use airglow_model::{
     },
 };
 use airglow_store::{ReadModel, Scribe};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
 
 use super::{Order, PlugIn, Switchboard, Unplugged, order};
 use crate::{
@@ -160,6 +163,7 @@ async fn serve(exchange: Rc<Exchange>, peer: Peer, link: Link) -> Result<(), End
     let (settled, mut settling) = mpsc::unbounded_channel();
     let mut session = Session::new(host, exchange, says, settled);
     let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             heard = hears.next() => match heard? {
@@ -171,7 +175,7 @@ async fn serve(exchange: Rc<Exchange>, peer: Peer, link: Link) -> Result<(), End
                 None => return Ok(()),
             },
             Some((seq, how)) = settling.recv() => session.settle(seq, how)?,
-            _ = tick.tick() => session.tick()?,
+            _ = tick.tick(), if session.awaits_tick() => session.tick()?,
         }
     }
 }
@@ -339,6 +343,11 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// One that waits for nothing sleeps: there are thousands of them.
+    fn awaits_tick(&self) -> bool {
+        !(self.processes.is_empty() && self.asked.is_empty() && self.lost.is_empty())
     }
 
     fn tick(&mut self) -> Result<(), Unsent> {
