@@ -30,13 +30,13 @@ pub(super) struct PlacementTable {
 
 impl PlacementTable {
     pub(super) fn read(self) -> Scheduling {
-        let usual = Scheduling::default();
-        let spread = match self.spread.as_deref() {
-            None => usual.spread,
-            Some("none") => None,
-            Some(attribute) => Some(attribute.to_owned()),
-        };
-        Scheduling { spread }
+        let mut chosen = Scheduling::default();
+        match self.spread.as_deref() {
+            None => (),
+            Some("none") => chosen.spread = None,
+            Some(attribute) => chosen.spread = Some(attribute.to_owned()),
+        }
+        chosen
     }
 }
 
