@@ -147,11 +147,14 @@ impl Matchmaker {
         }
         let TaskKey { job, instance } = task;
         let key = (job, config);
-        if !self.groups.contains_key(&key) {
-            let job = view.jobs.get(&key.0);
-            let Some(config) = job.and_then(|it| it.configs.get(&config)) else { return };
+        let job = view.jobs.get(&key.0);
+        let Some(config) = job.and_then(|it| it.configs.get(&config)) else { return };
+        // A job that was forgotten counts its configurations from 1 when it is created again.
+        let is_other = |it: &Group| !Arc::ptr_eq(&it.config, config) && it.config != *config;
+        if self.groups.get(&key).is_none_or(is_other) {
             let group = Group::new(config.clone(), now, &self.pool, &self.scheduling);
-            self.groups.insert(key.clone(), group);
+            let before = self.groups.insert(key.clone(), group);
+            self.waiting -= before.map_or(0, |it| it.waiting.len());
         }
         let group = self.groups.get_mut(&key).expect("it was just made, or is there");
         self.waiting -= group.waiting.len();

@@ -1,8 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::scene::*;
+use super::Placed;
 use crate::{
-    config::TaskConfig, host::Mode, ids::HostId, machine::Timestamp, resources::Resources,
+    config::TaskConfig,
+    host::Mode,
+    ids::{ConfigId, HostId},
+    machine::Timestamp,
+    record::{Change, RecordKey},
+    resources::Resources,
 };
 
 mod preempting;
@@ -188,6 +194,24 @@ fn whoever_has_missed_too_much_still_knows_what_is_on_its_way() {
     assert_eq!(scene.round().len(), 1);
     scene.matchmaker.answered(&given[0].task, attempt(1));
     assert_eq!(scene.round().len(), 0);
+}
+
+#[test]
+fn a_job_that_was_forgotten_and_created_again_is_what_it_is_now() {
+    let mut scene = Scene::new(&[host("a", 4, &[])]);
+    scene.seek(&config("web"), [0]);
+    let [Placed { task, .. }] = <[_; 1]>::try_from(scene.round()).unwrap();
+    scene.end(&task);
+    let gone = [RecordKey::Task(task), RecordKey::Config(config("web").job, ConfigId(1))];
+    scene.commit(gone.map(|key| Change { key, record: None }).into());
+    scene.seek(
+        &TaskConfig {
+            resources: Resources { cpu_milli: 9000, ..config("web").resources },
+            ..config("web")
+        },
+        [0],
+    );
+    assert_eq!(scene.round(), [], "there are only four cores");
 }
 
 #[test]
