@@ -94,6 +94,7 @@ impl Scenario {
             instances_max: u32::MAX,
             inventory_every: None,
             begins_at: BEGIN,
+            prunes: false,
             ..Setup::default()
         };
         let mut world = World::new(self.seed, setup);

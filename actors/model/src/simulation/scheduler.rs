@@ -25,6 +25,7 @@ mod admission;
 mod drainer;
 mod entity;
 mod matchmaker;
+mod pruner;
 mod roles;
 mod session;
 mod switchboard;
@@ -36,6 +37,8 @@ use entity::Kind;
 pub(super) use entity::Word;
 use matchmaker::Bureau;
 pub(super) use matchmaker::ToMatchmaker;
+use pruner::Pruner;
+pub(super) use pruner::{Kept, ToPruner};
 use session::Session;
 pub(super) use session::ToSession;
 use switchboard::Line;
@@ -48,6 +51,7 @@ pub(super) struct Scheduler {
     hosts: Kind<Host>,
     bureau: Bureau,
     drainer: Drainer,
+    pruner: Pruner,
     lines: BTreeMap<HostId, Line>,
     sessions: BTreeMap<u64, Session>,
     /// Roles with a request on its way to the disk, and the requests that wait for it.
@@ -67,6 +71,7 @@ pub(super) enum Mail {
     Host(HostId, Word<host::Event>),
     Matchmaker(ToMatchmaker),
     Drainer(ToDrainer),
+    Pruner(ToPruner),
     Switchboard(ToSwitchboard),
     Session(u64, ToSession),
     Request(Request),
@@ -90,6 +95,7 @@ pub(super) enum Reader {
     Hosts,
     Matchmaker,
     Drainer,
+    Pruner,
     Switchboard,
     Session(u64),
     Admission,
@@ -101,6 +107,7 @@ pub(super) enum Receipt {
     Report { session: u64, seq: u64 },
     Place(TaskKey, Attempt),
     Leave(TaskKey, Attempt),
+    Over(JobKey, Vec<(u32, Attempt)>),
     Request(Request, InstanceSet),
 }
 
@@ -121,6 +128,8 @@ pub(super) enum Ask {
     HangUp(u64),
     /// A coordinator is asked whether an instance may go.
     Inquire(Box<Inquiry>),
+    /// The pruner wants to know what is in the history.
+    ReadHistory,
     Answered(Request, Answer),
 }
 
@@ -170,6 +179,7 @@ impl Out {
             Receipt::Place(task, attempt) => {
                 Mail::Matchmaker(ToMatchmaker::Answered(task, attempt))
             }
+            Receipt::Over(job, slots) => Mail::Pruner(pruner::heard(job, slots, &how)),
             Receipt::Leave(task, attempt) => Mail::Drainer(drainer::heard(task, attempt, &how)),
             Receipt::Request(request, instances) => {
                 let answer = match how {
@@ -191,6 +201,7 @@ impl Mail {
             Self::Host(..) => Reader::Hosts,
             Self::Matchmaker(_) => Reader::Matchmaker,
             Self::Drainer(_) => Reader::Drainer,
+            Self::Pruner(_) => Reader::Pruner,
             Self::Switchboard(_) => Reader::Switchboard,
             Self::Session(link, _) => Reader::Session(*link),
             Self::Request(_) | Self::Done(..) => Reader::Admission,
@@ -208,6 +219,7 @@ impl Scheduler {
             hosts: Kind::new(),
             bureau: Bureau::new(policy),
             drainer: Drainer::new(policy.sla),
+            pruner: Pruner::new(policy.history.clone()),
             lines: BTreeMap::new(),
             sessions: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -268,6 +280,7 @@ impl Scheduler {
             }
             Mail::Matchmaker(word) => self.bureau.read(word, &self.view, out),
             Mail::Drainer(word) => self.drainer.read(word, &self.view, out),
+            Mail::Pruner(word) => self.pruner.read(word, &self.view, out),
             Mail::Switchboard(word) => switchboard::read(&mut self.lines, word, out),
             Mail::Session(link, word) => self.session(link, word, out),
             Mail::Request(request) => self.request(request, out),

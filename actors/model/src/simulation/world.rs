@@ -8,7 +8,7 @@ use super::{
     computer::Computer,
     dice::Dice,
     network::{Link, Parcel},
-    scheduler::{Ask, Mail, Out, Reader, Request, Scheduler, ToDrainer, ToSession},
+    scheduler::{Ask, Kept, Mail, Out, Reader, Request, Scheduler, ToDrainer, ToPruner, ToSession},
 };
 use crate::{
     admission::{Refusal, Rules},
@@ -59,6 +59,8 @@ pub struct Setup {
     /// How often hosts say what they have besides when they connect.
     pub inventory_every: Option<Duration>,
     pub begins_at: Timestamp,
+    /// Whether what ended long ago is forgotten.
+    pub prunes: bool,
 }
 
 impl Default for Setup {
@@ -71,6 +73,7 @@ impl Default for Setup {
             mail_ms: (0, 1),
             inventory_every: Some(Duration::from_secs(180)),
             begins_at: Timestamp(1_000_000),
+            prunes: true,
         }
     }
 }
@@ -245,6 +248,10 @@ impl World {
                     let advice = Mail::Drainer(ToDrainer::Advised(inquiry, may_go));
                     self.calendar.enter(at, Due::Mail(self.scheduler_life, advice));
                 }
+                Ask::ReadHistory => {
+                    let history = self.history();
+                    self.send(Mail::Pruner(ToPruner::Sweep(history)));
+                }
                 Ask::Answered(request, answer) => {
                     let about = match request {
                         Request::Job(job, _) => job.to_string(),
@@ -302,6 +309,21 @@ impl World {
         self.write();
     }
 
+    /// What the store has of each job's ended runs.
+    fn history(&self) -> BTreeMap<JobKey, Vec<Kept>> {
+        let mut history: BTreeMap<JobKey, Vec<Kept>> = BTreeMap::new();
+        for (key, record) in &self.records {
+            if let (RecordKey::History(task, id), Record::History(run)) = (key, record) {
+                let ended_at = run.events.last().map(|it| it.at).unwrap_or_default();
+                let kept =
+                    Kept { ended_at, task: task.clone(), id: id.clone(), config: run.config };
+                history.entry(task.job.clone()).or_default().push(kept);
+            }
+        }
+        history.values_mut().for_each(|it| it.sort_by_key(|it| it.ended_at));
+        history
+    }
+
     /// This has always been on the scheduler's disk.
     pub(super) fn install(&mut self, changes: &[Change]) {
         self.keep(changes);
@@ -331,6 +353,10 @@ impl World {
         let scheduler = Scheduler::new(view, policy, rules);
         self.out.at(self.now);
         scheduler.wake(&mut self.out);
+        if self.setup.prunes {
+            self.calendar
+                .enter(self.now, Due::Mail(self.scheduler_life, Mail::Pruner(ToPruner::Tick)));
+        }
         self.scheduler = Some(scheduler);
     }
 

@@ -65,6 +65,7 @@ impl Auditor {
                 self.jobs.insert(key, job);
                 self.within_quota(&role)?;
             }
+            (RecordKey::Job(key), None) => _ = self.jobs.remove(&key),
             (RecordKey::Quota(role), Some(Record::Quota(quota))) => {
                 self.quotas.insert(role.clone(), quota.limit);
                 self.within_quota(&role)?;
@@ -86,7 +87,12 @@ impl Auditor {
                     }
                 }
             }
-            (RecordKey::Task(key), None) => self.book(world.now(), &key, None),
+            (RecordKey::Task(key), None) => {
+                let run = self.tasks.get(&key).and_then(|it| it.run.as_ref());
+                let fate = run.map(|it| (it.id.clone(), it.state.status()));
+                self.ended.extend(fate);
+                self.book(world.now(), &key, None);
+            }
             (_, _) => {}
         }
         Ok(())

@@ -12,10 +12,11 @@ mod audit;
 mod cluster;
 mod sla;
 
-use std::{env, thread};
+use std::{env, thread, time::Duration};
 
 use airglow_model::{
     policy::Policy,
+    pruning::Keep,
     simulation::{Setup, World},
 };
 
@@ -66,6 +67,12 @@ fn fails(seed: u64) -> bool {
 fn world(seed: u64) -> World {
     let mut policy = Policy::default();
     policy.sla.instances_min = LARGE;
+    policy.history = Keep {
+        age: Duration::from_secs(300),
+        per_job: 2,
+        at_least: Duration::from_secs(60),
+        every: Duration::from_secs(20),
+    };
     let setup = Setup {
         policy,
         instances_max: 20,
