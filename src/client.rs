@@ -9,8 +9,9 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, Amount, CreateJobs, Created, Drain, HostDetail, HostSummary, JobDetail,
-    JobSummary, Page, Problem, Prune, Pruned, Quota, Selection, TaskDetail, TaskSummary, Tier,
+    AddInstances, Affected, Amount, CreateJobs, Created, Drain, Forecast, HostDetail, HostSummary,
+    JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Selection, TaskDetail, TaskSummary,
+    Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -156,6 +157,11 @@ impl Client {
 
     pub(crate) fn create(&self, jobs: Vec<JobSpec>) -> Result<Created> {
         self.post("/jobs", &CreateJobs { jobs })
+    }
+
+    /// What creating these jobs would come to.
+    pub(crate) fn plan(&self, jobs: Vec<JobSpec>) -> Result<Forecast> {
+        self.post("/jobs?dry_run=true", &CreateJobs { jobs })
     }
 
     /// The instances that were added.

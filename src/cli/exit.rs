@@ -2,7 +2,7 @@
 //! what to do next.
 //!
 //! The codes are those that scripts around Aurora's client already test for, so they are part of
-//! the interface and never change their meaning.
+//! the interface and never change their meaning. Only [`Code::Unmet`] is new.
 
 use std::{fmt, io, process::ExitCode};
 
@@ -20,6 +20,8 @@ pub(crate) enum Code {
     Timeout = 9,
     /// The scheduler refused.
     Scheduler = 10,
+    /// Not all of what was planned would run: some would have to wait, or all would be refused.
+    Unmet = 11,
     Unknown = 20,
     Forbidden = 30,
     Interrupted = 130,
@@ -124,11 +126,12 @@ mod tests {
             Code::Network,
             Code::Timeout,
             Code::Scheduler,
+            Code::Unmet,
             Code::Unknown,
             Code::Forbidden,
             Code::Interrupted,
         ];
-        assert_eq!(codes.map(|it| it as u8), [1, 2, 3, 4, 6, 7, 9, 10, 20, 30, 130]);
+        assert_eq!(codes.map(|it| it as u8), [1, 2, 3, 4, 6, 7, 9, 10, 11, 20, 30, 130]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! may change with any version; what is here was promised to scripts. Fields may be added: readers
 //! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
 
+mod forecast;
 mod from;
 mod schema;
 mod task;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::task::*;
+pub use self::{forecast::*, task::*};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -22,8 +22,8 @@ use serde_json::Value;
 use crate::{
     Site,
     api::{
-        AddInstances, Affected, CreateJobs, Created, CreatedJob, JobDetail, JobSummary, Page,
-        Problem, Selection, TaskSummary,
+        AddInstances, Affected, CreateJobs, Created, CreatedJob, Forecast, JobDetail, JobSummary,
+        Page, Problem, Selection, TaskSummary,
     },
     show,
 };
@@ -34,6 +34,11 @@ pub(crate) const ANYONE: &str = "anonymous";
 /// How many runs of the history are shown if nobody says how many.
 const HISTORY_SHOWN: usize = 100;
 const HISTORY_SHOWN_MAX: usize = 1000;
+
+#[derive(Deserialize)]
+pub(crate) struct CreateQuery {
+    dry_run: Option<bool>,
+}
 
 #[derive(Deserialize)]
 pub(crate) struct Which {
@@ -48,8 +53,12 @@ pub(crate) struct HistoryQuery {
     limit: Option<usize>,
 }
 
-/// Create jobs: all of them or, if anything is wrong with any, none.
-#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", request_body = CreateJobs, responses(
+/// Create jobs: all of them or, if anything is wrong with any, none. Or only say what that would
+/// come to.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", params(
+    ("dry_run" = Option<bool>, Query, description = "Change nothing, and answer with a forecast"),
+), request_body = CreateJobs, responses(
+    (status = 200, body = Forecast, description = "It was a dry run"),
     (status = 201, body = Created),
     (status = 409, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json"),
@@ -57,9 +66,14 @@ pub(crate) struct HistoryQuery {
 pub(crate) async fn create(
     site: Data<Site>,
     request: HttpRequest,
+    query: Query<CreateQuery>,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
     let jobs = read_jobs(&body, site.scheduler.limits())?;
+    if query.dry_run.unwrap_or(false) {
+        let forecasts = site.scheduler.forecast(jobs).await?;
+        return Ok(HttpResponse::Ok().json(Forecast::from(forecasts)));
+    }
     site.scheduler.view().read(|view| nobody_runs(view, &jobs))?;
     let at = {
         let connection = request.connection_info();

@@ -36,7 +36,8 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let http = request.request();
-    let known = || site.parameters.check(pattern(http).as_deref(), http.query_string());
+    let known =
+        || site.parameters.check(http.method(), pattern(http).as_deref(), http.query_string());
     if let Err(problem) = admit(http, &site.names).and_then(|()| known()) {
         let response = HttpResponse::from_error(problem);
         return Ok(dress(request.into_response(response)));

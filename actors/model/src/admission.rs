@@ -12,7 +12,7 @@ use crate::{
     ids::{HostId, JobKey},
     instances::InstanceSet,
     job,
-    quota::{self, Claim, Part, Quota, Short},
+    quota::{self, Balance, Claim, Part, Quota, Short},
     task,
     view::{JobView, View},
 };
@@ -156,11 +156,15 @@ fn affords(
     count: u32,
     rules: quota::Rules,
 ) -> Result<(), Refusal> {
-    let Some(limit) = rules.limit(view, &key.role) else { return Ok(()) };
-    let before = quota::used(view, &key.role);
     let more = Claim::Instances(vec![Part { config, count: count.into() }]);
-    let checked = quota::check(limit, before, before.plus(more.consumption()));
-    checked.map_err(|short| Refusal::OverQuota { role: key.role.clone(), short })
+    admit_balance(&key.role, &Balance::of(view, &key.role, rules).with(&more))
+}
+
+/// Whether a role may have what it would have.
+pub(crate) fn admit_balance(role: &str, balance: &Balance) -> Result<(), Refusal> {
+    let short = balance.short();
+    let fits = short.is_empty();
+    fits.then_some(()).ok_or_else(|| Refusal::OverQuota { role: role.to_owned(), short })
 }
 
 /// The `count` instances after the last one.

@@ -9,8 +9,9 @@
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
 //! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
-//! [`preemption`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), and what is said and kept
-//! ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is [`policy`].
+//! [`preemption`], [`forecast`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), and what is
+//! said and kept ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is
+//! [`policy`].
 
 mod hash;
 pub mod machine;
@@ -40,6 +41,7 @@ pub mod run;
 
 pub mod admission;
 pub mod drain;
+pub mod forecast;
 pub mod matching;
 pub mod policy;
 pub mod preemption;

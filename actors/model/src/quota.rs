@@ -65,6 +65,15 @@ pub enum Claim<'a> {
     Cron { template: Part<'a>, running: Vec<Part<'a>> },
 }
 
+/// What a role may have of what is limited, what it has, and what it would have.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Balance {
+    /// `None` is anything.
+    pub limit: Option<Resources>,
+    pub before: Consumption,
+    pub after: Consumption,
+}
+
 /// One resource of which there is not enough.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Short {
@@ -136,6 +145,31 @@ impl Claim<'_> {
             Self::Update { others, before, after } => sum(others).plus(sum(before).max(sum(after))),
             Self::Cron { template, running } => template.consumption().max(sum(running)),
         }
+    }
+}
+
+impl Balance {
+    /// A role's as it is now.
+    pub fn of(view: &View, role: &str, rules: Rules) -> Self {
+        let used = used(view, role);
+        Self { limit: rules.limit(view, role), before: used, after: used }
+    }
+
+    #[must_use]
+    pub fn with(self, claim: &Claim<'_>) -> Self {
+        Self { after: self.after.plus(claim.consumption()), ..self }
+    }
+
+    /// As if it had come to pass.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { before: self.after, ..self }
+    }
+
+    /// All that there is too little of.
+    pub fn short(&self) -> Vec<Short> {
+        let checked = self.limit.map(|limit| check(limit, self.before, self.after));
+        checked.and_then(Result::err).unwrap_or_default()
     }
 }
 

@@ -17,6 +17,7 @@ use airglow_kit::{
 use airglow_model::{
     admission::{Rules, Wish},
     config,
+    forecast::{Forecast, draft, forecast},
     ids::{HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
     policy::Policy,
@@ -28,13 +29,17 @@ use airglow_model::{
     wire::{Answer, Question},
 };
 use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    task::spawn_blocking,
+};
 
 use crate::{
     Refusal, Stats, Unanswered,
     admission::{Answer as Answered, Request},
     hosts::Ask,
     lines::Lines,
+    matchmaker::Double,
     pruner::Prune,
     root::{self, Soil},
 };
@@ -238,6 +243,22 @@ impl Scheduler {
         self.wish(&key, wish).await.map(drop)
     }
 
+    /// What the creation of these jobs would come to, of each after those before it. Nothing
+    /// changes.
+    pub async fn forecast(&self, jobs: Vec<config::Job>) -> Result<Vec<Forecast>, Refusal> {
+        let entities = self.inner.lines.entities().ok_or_else(not_now)?;
+        let mut double = entities.matchmaker.send(Double).await.map_err(|_| not_now())?;
+        let (view, rules, at) = (self.view().clone(), self.inner.rules(), now());
+        let think = move || {
+            let drafts = view.read(|view| {
+                double.catch_up(view);
+                draft(view, rules, at, &jobs)
+            });
+            forecast(drafts, double, at)
+        };
+        spawn_blocking(think).await.map_err(|_| not_now())
+    }
+
     /// `count` more instances of the job's newest configuration. Which ones.
     pub async fn add(&self, job: &JobKey, count: u32) -> Result<InstanceSet, Refusal> {
         self.wish(job, Wish::Add { count }).await
@@ -325,6 +346,10 @@ fn not_now() -> Refusal {
 }
 
 impl Inner {
+    fn rules(&self) -> Rules {
+        Rules { instances_max: self.limits.tasks_per_job_max, quota: self.policy.quota }
+    }
+
     fn store(&self) -> Option<Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -12,6 +12,7 @@ use crate::{
     host::Hosts,
     hosts::{Sessions, Switchboard},
     job::Jobs,
+    matchmaker::Matchmaker,
     pruner::Pruner,
     task::Tasks,
 };
@@ -30,6 +31,7 @@ struct Current {
 #[derive(Clone)]
 pub(crate) struct Entities {
     pub(crate) admission: Addr<Admission>,
+    pub(crate) matchmaker: Addr<Matchmaker>,
     pub(crate) switchboard: Addr<Switchboard>,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) jobs: Addr<Jobs>,

@@ -59,6 +59,11 @@ pub(crate) struct Withdraw(pub(crate) TaskKey);
 #[rtype(result = "()")]
 pub(crate) struct Look;
 
+/// One is asked for that knows the same, to try things out.
+#[derive(Debug, Message)]
+#[rtype(result = "Decider")]
+pub(crate) struct Double;
+
 /// An instance has taken its place, or does not want it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -185,6 +190,15 @@ impl Handler<Look> for Matchmaker {
     fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
         self.tells = false;
         self.look_soon(ctx);
+    }
+}
+
+impl Handler<Double> for Matchmaker {
+    type Result = MessageResult<Double>;
+
+    fn handle(&mut self, Double: Double, _: &mut Self::Context) -> Self::Result {
+        self.learn();
+        MessageResult(self.decider.double())
     }
 }
 

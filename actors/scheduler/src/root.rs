@@ -167,7 +167,7 @@ async fn entities(soil: Soil, fate: Fate) {
     let of_hosts = host::Links {
         view: view.clone(),
         tasks: tasks.clone(),
-        matchmaker,
+        matchmaker: matchmaker.clone(),
         drainer,
         switchboard: switchboard.clone(),
     };
@@ -178,7 +178,7 @@ async fn entities(soil: Soil, fate: Fate) {
     let books = (view, soil.scribe);
     let admission =
         Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();
-    soil.lines.have(Entities { admission, switchboard, tasks, jobs, hosts });
+    soil.lines.have(Entities { admission, matchmaker, switchboard, tasks, jobs, hosts });
 }
 
 /// Everyone who has something to do, be it to wait. No host is connected yet. An instance that

@@ -16,6 +16,7 @@ mod create;
 mod inspect;
 mod kill;
 mod list;
+mod plan;
 mod restart;
 mod scheduled;
 mod status;
@@ -47,6 +48,11 @@ pub(crate) enum Verb {
     },
     /// Show what a job in a configuration file consists of
     Inspect(inspect::Args),
+    /// Tell what creating a job would come to, without doing it
+    ///
+    /// What would differ, which hosts would get how many instances, what would have to wait and
+    /// why, and what is left of the role's quota. Exits with 11 if not everything would run.
+    Plan(plan::Args),
     /// Tell why instances are not running yet
     Why {
         #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
@@ -80,6 +86,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::Status { pattern } => status::run(&pattern, global),
         Verb::List { pattern } => list::run(&pattern, global),
         Verb::Inspect(args) => inspect::run(&args, global),
+        Verb::Plan(args) => plan::run(&args, global),
         Verb::Why { instances } => why::run(&instances, global),
     }
 }

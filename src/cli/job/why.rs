@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io::Write};
 
 use airglow_model::{instances::InstanceSet, machine::Timestamp, task::Status};
-use airglow_web::api::{HostSummary, JobDetail, PendingTask};
+use airglow_web::api::{HostSummary, JobDetail, NearestHost, PendingTask, VetoCount};
 
 use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
 
@@ -92,13 +92,18 @@ fn reason(task: &PendingTask) -> String {
         return "no host has been looked at yet.\n  `airglow host list` shows which there are."
             .into();
     }
+    vetoes(task.hosts, &task.vetoes, task.nearest.as_ref())
+}
+
+/// What speaks against how many hosts.
+pub(super) fn vetoes(all: usize, vetoes: &[VetoCount], nearest: Option<&NearestHost>) -> String {
     let hosts = |count: usize| if count == 1 { "host" } else { "hosts" };
-    let mut text = format!("no host fits, of {} {}.", task.hosts, hosts(task.hosts));
-    for veto in &task.vetoes {
+    let mut text = format!("no host fits, of {all} {}.", hosts(all));
+    for veto in vetoes {
         let line = format!("\n  {} on {} {}", veto.reason, veto.hosts, hosts(veto.hosts));
         text.push_str(&line);
     }
-    if let Some(nearest) = &task.nearest {
+    if let Some(nearest) = nearest {
         text.push_str(&format!("\n  Nearest: {} ({})", nearest.host, nearest.misses));
     }
     text
@@ -106,8 +111,6 @@ fn reason(task: &PendingTask) -> String {
 
 #[cfg(test)]
 mod tests {
-    use airglow_web::api::{NearestHost, VetoCount};
-
     use super::*;
 
     fn pending(instance: u32) -> PendingTask {

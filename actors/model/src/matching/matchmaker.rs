@@ -140,15 +140,26 @@ impl Matchmaker {
         config: ConfigId,
         view: &View,
     ) {
+        let job = view.jobs.get(&task.job);
+        if let Some(it) = job.and_then(|job| job.configs.get(&config)) {
+            self.want(now, task, attempt, (config, it));
+        }
+    }
+
+    /// The same with a configuration that the view need not know.
+    pub fn want(
+        &mut self,
+        now: Timestamp,
+        TaskKey { job, instance }: TaskKey,
+        attempt: Attempt,
+        (id, config): (ConfigId, &Arc<TaskConfig>),
+    ) {
         // It woke up while its place was on the way. If it misses that too, it asks again.
         let on_its_way = |it: &Given| it.stay.attempt == attempt && !it.is_answered;
-        if self.given.get(&task).is_some_and(on_its_way) {
+        if self.given.get(&job.task(instance)).is_some_and(on_its_way) {
             return;
         }
-        let TaskKey { job, instance } = task;
-        let key = (job, config);
-        let job = view.jobs.get(&key.0);
-        let Some(config) = job.and_then(|it| it.configs.get(&config)) else { return };
+        let key = (job, id);
         // A job that was forgotten counts its configurations from 1 when it is created again.
         let is_other = |it: &Group| !Arc::ptr_eq(&it.config, config) && it.config != *config;
         if self.groups.get(&key).is_none_or(is_other) {
@@ -205,6 +216,38 @@ impl Matchmaker {
         self.numbers.placed += u64::try_from(placed.len()).expect("a round places a few");
         self.forget_idle();
         placed
+    }
+
+    /// Another one that knows the same, to try things out.
+    #[must_use]
+    pub fn double(&self) -> Self {
+        let groups = self.groups.iter().filter(|(_, it)| !it.waiting.is_empty());
+        Self {
+            scheduling: self.scheduling.clone(),
+            pool: self.pool.clone(),
+            version: self.version,
+            groups: groups.map(|(key, it)| (key.clone(), it.clone())).collect(),
+            waiting: self.waiting,
+            given: self.given.clone(),
+            answered: self.answered.clone(),
+            last: self.last.clone(),
+            numbers: self.numbers.clone(),
+        }
+    }
+
+    /// All rounds that there would be if everybody took the place that is given, and nothing else
+    /// happened.
+    pub fn play_out(&mut self, now: Timestamp) -> Vec<Placed> {
+        let mut all = Vec::new();
+        loop {
+            // Whatever is on its way has arrived.
+            self.given.clear();
+            let placed = self.round(now);
+            if placed.is_empty() {
+                return all;
+            }
+            all.extend(placed);
+        }
     }
 
     /// Why groups wait that have found nothing, where that is news to them.

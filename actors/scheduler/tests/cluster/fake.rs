@@ -32,6 +32,7 @@ pub(crate) struct FakeHost {
 pub(crate) struct Desk {
     id: HostId,
     capacity: Capacity,
+    attributes: Attributes,
     state: Mutex<Known>,
     /// There is something to send, or the connection should be dropped.
     news: Notify,
@@ -60,9 +61,17 @@ pub(crate) struct Running {
 
 impl FakeHost {
     pub(crate) fn start(addr: SocketAddr, identity: Identity, capacity: Capacity) -> Self {
+        Self::with(addr, identity, (capacity, Attributes::new()))
+    }
+
+    pub(crate) fn with(
+        addr: SocketAddr,
+        identity: Identity,
+        (capacity, attributes): (Capacity, Attributes),
+    ) -> Self {
         let id = HostId(identity.name().into());
         let state = Mutex::new(Known::new());
-        let desk = Arc::new(Desk { id, capacity, state, news: Notify::new() });
+        let desk = Arc::new(Desk { id, capacity, attributes, state, news: Notify::new() });
         let task = tokio::spawn(live(addr, identity, desk.clone()));
         Self { desk, task }
     }
@@ -156,7 +165,7 @@ impl Desk {
             host: self.id.clone(),
             version: "0".into(),
             protocol: PROTOCOL,
-            attributes: Attributes::new(),
+            attributes: self.attributes.clone(),
             capacity: self.capacity.clone(),
         }
     }

@@ -11,7 +11,7 @@ use airglow_model::{
     machine::Timestamp,
     policy::Policy,
     preemption::Preemption,
-    resources::Resources,
+    resources::{Attributes, Resources},
     spec::Limits,
     task::Status,
     tier::Tier,
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 mod drain;
 mod fake;
+mod forecasts;
 mod pruning;
 
 use fake::{FakeHost, capacity};
@@ -57,6 +58,11 @@ impl Cluster {
     fn host(&self, name: &str, capacity: Capacity) -> FakeHost {
         let identity = self.scheduler.authority().issue(Role::Agent, name).unwrap();
         FakeHost::start(self.mesh, identity, capacity)
+    }
+
+    fn host_with(&self, name: &str, capacity: Capacity, attributes: Attributes) -> FakeHost {
+        let identity = self.scheduler.authority().issue(Role::Agent, name).unwrap();
+        FakeHost::with(self.mesh, identity, (capacity, attributes))
     }
 
     async fn create(&self, instances: u32) {
