@@ -94,6 +94,21 @@ pub struct Prune {
     pub limit: Option<u64>,
 }
 
+/// Whom to ask what they have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reconcile {
+    /// Absent: every host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// How many hosts were connected and asked; what differs is corrected as they answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reconciling {
+    pub asked: usize,
+}
+
 /// How many ended runs were forgotten.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Pruned {

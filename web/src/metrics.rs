@@ -1,7 +1,7 @@
-//! Numbers for Prometheus. The cluster's are read from the view when they are asked for; only what
-//! nobody else remembers, how requests went, is counted here.
+//! Numbers for Prometheus. The cluster's are read from the view when they are asked for, and what no
+//! record says is counted by the scheduler; only how requests went is counted here.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use actix_web::{
     Error, HttpResponse,
@@ -11,17 +11,18 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use airglow_model::{resources::Resources, view::View};
-use airglow_scheduler::ReadModel;
+use airglow_scheduler::Scheduler;
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, text},
-    metrics::{MetricType, counter::Counter, family::Family, histogram::Histogram},
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use tokio::time::Instant;
 
+use self::cluster::Cluster;
 use crate::{Site, api::Problem};
+
+mod cluster;
 
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -47,7 +48,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(view: ReadModel) -> Self {
+    pub(crate) fn new(scheduler: &Scheduler) -> Self {
         let mut registry = Registry::with_prefix("airglow");
         let requests = Family::<Request, Counter>::default();
         let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0];
@@ -55,7 +56,8 @@ impl Metrics {
         registry.register("http_requests", "Requests answered", requests.clone());
         let help = "Time until the answer to a request began";
         registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(Cluster(view)));
+        scheduler.stats().register(&mut registry);
+        registry.register_collector(Box::new(Cluster::new(scheduler.view().clone())));
         Self { registry, requests, seconds }
     }
 }
@@ -98,92 +100,4 @@ pub(crate) async fn get(site: Data<Site>) -> Result<HttpResponse, Problem> {
     text::encode(&mut text, &site.metrics.registry)
         .expect("a string takes whatever is written to it");
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
-}
-
-#[derive(Debug)]
-struct Cluster(ReadModel);
-
-impl Collector for Cluster {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let numbers = self.0.read(Numbers::of);
-        numbers.encode(encoder)
-    }
-}
-
-/// What the view comes to in numbers.
-#[derive(Default)]
-struct Numbers {
-    seq: u64,
-    jobs: u64,
-    tasks: BTreeMap<String, u64>,
-    pending: u64,
-    quarantined: u64,
-    hosts: BTreeMap<&'static str, u64>,
-    capacity: Resources,
-    used: Resources,
-}
-
-impl Numbers {
-    fn of(view: &View) -> Self {
-        let mut it = Self {
-            seq: view.seq,
-            jobs: view.jobs.len() as u64,
-            quarantined: view.quarantined.len() as u64,
-            ..Self::default()
-        };
-        for job in view.jobs.values() {
-            it.pending += job.pending.len() as u64;
-            for (status, count) in &job.counts {
-                *it.tasks.entry(status.name().to_owned()).or_default() += u64::from(*count);
-            }
-        }
-        for host in view.hosts.values() {
-            *it.hosts.entry(host.host.contact.name()).or_default() += 1;
-            it.capacity = it.capacity.plus(host.host.capacity.resources);
-            it.used = it.used.plus(host.used);
-        }
-        it
-    }
-
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut gauge = |name: &str, help: &str, value: u64| {
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Gauge)?
-                .encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))
-        };
-        gauge("commit_seq", "The newest transaction", self.seq)?;
-        gauge("jobs", "Jobs that are known", self.jobs)?;
-        gauge("pending_tasks", "Instances that no host fits", self.pending)?;
-        gauge(
-            "quarantined",
-            "Entities left alone after crashing again and again",
-            self.quarantined,
-        )?;
-        gauge("capacity_cpu_milli", "Thousandths of cores of all hosts", self.capacity.cpu_milli)?;
-        gauge("capacity_ram_mb", "Memory of all hosts", self.capacity.ram_mb)?;
-        gauge("capacity_disk_mb", "Disk of all hosts", self.capacity.disk_mb)?;
-        gauge("used_cpu_milli", "Thousandths of cores that tasks take", self.used.cpu_milli)?;
-        gauge("used_ram_mb", "Memory that tasks take", self.used.ram_mb)?;
-        gauge("used_disk_mb", "Disk that tasks take", self.used.disk_mb)?;
-        let tasks = self.tasks.iter().map(|(status, count)| (status.as_str(), *count));
-        family(&mut encoder, "tasks", "Newest runs of instances", "status", tasks)?;
-        let hosts = self.hosts.iter().map(|(state, count)| (*state, *count));
-        family(&mut encoder, "hosts", "Hosts that are known", "state", hosts)
-    }
-}
-
-fn family<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: impl Iterator<Item = (&'a str, u64)>,
-) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (value, count) in values {
-        let labels = [(label, value)];
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        family.encode_family(&labels)?.encode_gauge(&count)?;
-    }
-    Ok(())
 }

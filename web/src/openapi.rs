@@ -22,7 +22,7 @@ use crate::{
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::maintain, hosts::drain, hosts::activate,
         hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
-        quotas::list, quotas::get, quotas::set, admin::prune,
+        quotas::list, quotas::get, quotas::set, admin::prune, admin::reconcile,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed)),

@@ -4,7 +4,13 @@
 //! Reports are said again on every new link until they are acknowledged, and the inventory, which
 //! comes first, lets the scheduler find out by itself what else there is to correct.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{WeakAddr, prelude::*};
 use airglow_kit::{
@@ -13,7 +19,7 @@ use airglow_kit::{
     now,
 };
 use airglow_model::{
-    ids::TaskId,
+    ids::{HostId, TaskId},
     machine::Timestamp,
     restart::Intensity,
     run::Event,
@@ -172,6 +178,7 @@ impl Uplink {
             ToExecutor::Launch(launch) => self.launch(&launch),
             ToExecutor::Kill { task_id, reason } => self.kill(task_id, &reason),
             ToExecutor::Ask { request, question } => self.ask(request, question, ctx),
+            ToExecutor::TakeStock => self.say_inventory(),
             ToExecutor::Pong => {}
         }
     }
@@ -292,7 +299,10 @@ impl Actor for Uplink {
             self.runners.do_send(Wake(task.task_id.clone()));
         }
         ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
-        ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
+        let phase = INVENTORY_EVERY.mul_f64(phase(&self.known.id));
+        ctx.run_later(phase, |_, ctx| {
+            ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
+        });
         ctx.run_interval(TIDY_EVERY, Self::tidy);
         let contact = self.contact.clone();
         let line = ctx.address().downgrade();
@@ -348,6 +358,15 @@ impl Handler<Close> for Uplink {
         }
         alive.len()
     }
+}
+
+/// Where in a period this host has its turn, so that hosts started together do not all speak at
+/// once: a part of it, which its name decides.
+fn phase(host: &HostId) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    let parts = u16::try_from(hasher.finish() >> 48).unwrap_or_default();
+    f64::from(parts) / f64::from(u16::MAX)
 }
 
 /// Nobody looks after this task any more, so it must not go on.

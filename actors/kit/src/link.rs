@@ -21,7 +21,7 @@ use futures_util::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     net::TcpStream,
-    sync::{Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::AbortHandle,
     time::{Instant, Sleep, sleep, timeout},
 };
@@ -51,6 +51,10 @@ const LONGEST_OF_STRANGERS: usize = 16 << 10;
 /// How many bytes may wait to be sent before the other end counts as not keeping up.
 const MOST_WAITING: usize = 64 << 20;
 
+/// Whoever has much to say goes on when this many bytes could be added, and leaves the rest to
+/// those who cannot wait.
+const ROOM: usize = MOST_WAITING / 2;
+
 /// How long connecting, proving who one is, and joining may take, each.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -66,8 +70,15 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Sender<Tx> {
     queue: mpsc::UnboundedSender<Bytes>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     says: PhantomData<fn(&Tx)>,
+}
+
+/// For what waits to be sent.
+#[derive(Debug)]
+struct Room {
+    bytes: Semaphore,
+    grew: Notify,
 }
 
 /// When it is dropped the link ends, whatever is still queued.
@@ -183,7 +194,7 @@ impl Link {
     {
         let (sink, frames) = self.frames.split();
         let (queue, queued) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(MOST_WAITING));
+        let room = Arc::new(Room { bytes: Semaphore::new(MOST_WAITING), grew: Notify::new() });
         let writer = tokio::spawn(write(sink, queued, Arc::clone(&room))).abort_handle();
         let silence = Box::pin(sleep(SILENCE));
         (
@@ -197,7 +208,7 @@ impl Link {
 async fn write(
     mut sink: SplitSink<Frames, Bytes>,
     mut queued: mpsc::UnboundedReceiver<Bytes>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 ) {
     const AT_ONCE: usize = 64;
     let mut batch = Vec::with_capacity(AT_ONCE);
@@ -211,7 +222,8 @@ async fn write(
         };
         // Whoever takes nothing for as long as that is as good as gone; our receiver will tell.
         let Ok(Ok(())) = timeout(SILENCE, send).await else { return };
-        room.add_permits(bytes);
+        room.bytes.add_permits(bytes);
+        room.grew.notify_waiters();
     }
     // If that fails or takes long, the other end finds out by itself.
     timeout(PATIENCE, sink.close()).await.ok();
@@ -226,11 +238,29 @@ impl<Tx: Serialize> Sender<Tx> {
             return Err(Unsent::TooLong(length));
         }
         let bytes = u32::try_from(length).expect("the longest frame is shorter");
-        let room = self.room.try_acquire_many(bytes).map_err(|_| Unsent::Behind)?;
+        let room = self.room.bytes.try_acquire_many(bytes).map_err(|_| Unsent::Behind)?;
         self.queue.send(frame.into()).map_err(|_| Unsent::Ended)?;
         // The writer gives it back.
         room.forget();
         Ok(())
+    }
+}
+
+impl<Tx> Sender<Tx> {
+    /// Whether whoever has much to say may go on.
+    pub fn has_room(&self) -> bool {
+        ROOM <= self.room.bytes.available_permits()
+    }
+
+    /// Waits until it [has room](Self::has_room); for ever, if the link ends before.
+    pub async fn room(&self) {
+        loop {
+            let grew = self.room.grew.notified();
+            if self.has_room() {
+                return;
+            }
+            grew.await;
+        }
     }
 }
 

@@ -315,6 +315,18 @@ impl Task {
         run.events.last().map(|it| it.at)
     }
 
+    /// Which states its runs have come to be in since it was like `before`, a step ago, and whether
+    /// that was for having waited too long.
+    pub fn entered_since(&self, before: &Self) -> Vec<(Status, bool)> {
+        let seen = before.run.as_ref().map_or(0, |it| it.events.len());
+        let runs = self.ended.as_deref().into_iter().chain(&self.run);
+        let events = runs.flat_map(|run| {
+            let is_known = before.run.as_ref().is_some_and(|it| it.id == run.id);
+            run.events.iter().skip(if is_known { seen } else { 0 })
+        });
+        events.map(|it| (it.status, it.message == step::TIMED_OUT)).collect()
+    }
+
     /// Where the current run is or was.
     pub fn placement(&self) -> Option<&Placement> {
         self.run.as_ref().and_then(|run| run.state.placement())

@@ -67,6 +67,8 @@ pub enum ToExecutor {
         request: u64,
         question: Question,
     },
+    /// Say the [`Inventory`](ToScheduler::Inventory) now.
+    TakeStock,
     Pong,
 }
 

@@ -20,7 +20,10 @@ use airglow_model::{
 };
 use airglow_store::{Gone, ReadModel, Scribe};
 
-use crate::messages::{Circular, Happened, Receipt, Registered, Settled};
+use crate::{
+    Stats,
+    messages::{Circular, Happened, Receipt, Registered, Settled},
+};
 
 /// What a machine's effects mean in terms of other actors.
 pub(crate) trait Role: Machine {
@@ -65,6 +68,7 @@ pub(crate) struct Shared<M: Role> {
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
     pub(crate) links: M::Links,
+    pub(crate) stats: Stats,
     pub(crate) parent: WeakRecipient<Leave<M::Key>>,
 }
 
@@ -99,6 +103,7 @@ impl<M: Role> Entity<M> {
             Ok(next) => next,
             Err(rejected) => {
                 tracing::debug!(key = %self.key, %rejected, "ignored");
+                self.shared.stats.rejected(&rejected);
                 if let Some(receipt) = receipt {
                     receipt.settle(Settled::Rejected(rejected));
                 }

@@ -37,7 +37,7 @@ use tokio::{
 use crate::{
     Refusal, Stats, Unanswered,
     admission::{Answer as Answered, Request},
-    hosts::Ask,
+    hosts::{Ask, TakeStock},
     lines::Lines,
     matchmaker::Double,
     pruner::Prune,
@@ -306,6 +306,14 @@ impl Scheduler {
         let unreadable =
             |error: StoreError| Refusal::NotNow(format!("the history cannot be read: {error}"));
         answer.await.map_err(|_| Refusal::unknown())?.map_err(unreadable)
+    }
+
+    /// Asks this host, or all, what they have, and corrects what differs. How many were connected
+    /// and asked.
+    pub async fn reconcile(&self, host: Option<HostId>) -> Result<usize, Refusal> {
+        let not_now = || Refusal::NotNow("the scheduler is starting or stopping".into());
+        let entities = self.inner.lines.entities().ok_or_else(not_now)?;
+        entities.switchboard.send(TakeStock(host)).await.map_err(|_| Refusal::unknown())
     }
 
     /// What was counted since it started.

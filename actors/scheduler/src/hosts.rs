@@ -11,4 +11,4 @@ mod switchboard;
 
 pub(crate) use orders::order;
 pub(crate) use session::{Arrived, Exchange, Sessions};
-pub(crate) use switchboard::{Ask, Order, PlugIn, Repeat, Switchboard, Tell, Unplugged};
+pub(crate) use switchboard::{Ask, Order, PlugIn, Repeat, Switchboard, TakeStock, Tell, Unplugged};

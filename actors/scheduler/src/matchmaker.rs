@@ -19,6 +19,7 @@ use airglow_model::{
 use airglow_store::{ReadModel, Scribe};
 
 use crate::{
+    Stats,
     messages::{Happened, Receipt, Registered},
     task::Tasks,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Matchmaker {
     tasks: Addr<Tasks>,
     decider: Decider,
     preemption: Preemption,
+    stats: Stats,
     /// Who has asked for a place since the last round.
     arrivals: BTreeMap<TaskKey, (Attempt, ConfigId)>,
     /// A round is coming anyway.
@@ -84,10 +86,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl Matchmaker {
     pub(crate) fn new(
-        view: ReadModel,
-        scribe: Scribe,
+        (view, scribe): (ReadModel, Scribe),
         tasks: Addr<Tasks>,
         policy: Policy,
+        stats: Stats,
         lifeline: Lifeline<Incarnation>,
     ) -> Self {
         Self {
@@ -96,6 +98,7 @@ impl Matchmaker {
             tasks,
             decider: Decider::new(policy.scheduling),
             preemption: policy.preemption,
+            stats,
             arrivals: BTreeMap::new(),
             awaits: false,
             tells: false,
@@ -218,10 +221,13 @@ impl Handler<Round> for Matchmaker {
         self.awaits = false;
         let began = now();
         self.learn();
-        for placed in self.decider.round(began) {
+        let placed = self.decider.round(began);
+        self.stats.placed.inc_by(placed.len() as u64);
+        for placed in placed {
             self.give(placed, ctx);
         }
         self.tell(ctx);
         self.took = now().since(began);
+        self.stats.round_took(self.took, &self.decider.numbers());
     }
 }

@@ -138,20 +138,33 @@ async fn entities(soil: Soil, fate: Fate) {
     }
     let (view, scribe) = (soil.view.clone(), soil.scribe.clone());
     let ward = Ward { scribe: scribe.clone(), _lifeline: fate.lifeline() }.start();
-    let nursery = Nursery { view: view.clone(), scribe: scribe.clone(), ward, fate: fate.clone() };
+    let nursery = Nursery {
+        view: view.clone(),
+        scribe: scribe.clone(),
+        ward,
+        stats: soil.stats.clone(),
+        fate: fate.clone(),
+    };
 
     // They need to know each other before they are there.
     let (for_tasks, for_hosts, for_jobs) = (Context::new(), Context::new(), Context::new());
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let herald = Herald::new(scribe.clone(), tasks.clone(), fate.lifeline()).start();
     let policy = soil.policy.clone();
-    let matchmaker =
-        Matchmaker::new(view.clone(), scribe, tasks.clone(), policy, fate.lifeline()).start();
+    let of_matchmaker = Matchmaker::new(
+        (view.clone(), scribe),
+        tasks.clone(),
+        policy,
+        soil.stats.clone(),
+        fate.lifeline(),
+    );
+    let matchmaker = of_matchmaker.start();
     let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
     let of_tasks = task::Links {
         view: view.clone(),
         matchmaker: matchmaker.clone(),
         switchboard: switchboard.clone(),
+        stats: soil.stats.clone(),
     };
     nursery.raise(for_tasks, of_tasks);
     let around = Around {
@@ -206,8 +219,8 @@ fn is_restless<M: Role>(entity: &M, view: &View) -> bool {
 
 async fn links(soil: Soil, fate: Fate) {
     let Some(Entities { switchboard, tasks, .. }) = soil.lines.entities() else { return };
-    let Soil { cluster, view, scribe, lines, .. } = soil;
-    let exchange = Exchange { cluster, view, scribe, tasks, switchboard };
+    let Soil { cluster, view, scribe, lines, stats, .. } = soil;
+    let exchange = Exchange { cluster, view, scribe, tasks, switchboard, stats };
     lines.have_sessions(Sessions::new(exchange, fate.lifeline()).start());
 }
 
@@ -223,6 +236,7 @@ struct Nursery {
     view: ReadModel,
     scribe: Scribe,
     ward: Addr<Ward>,
+    stats: Stats,
     fate: Fate,
 }
 
@@ -230,7 +244,8 @@ impl Nursery {
     fn raise<M: Role>(&self, ctx: Context<Supervisor<Entity<M>, M::Key>>, links: M::Links) {
         let (view, scribe) = (self.view.clone(), self.scribe.clone());
         let parent = ctx.address().recipient().downgrade();
-        let shared = Rc::new(Shared { view, scribe, links, parent });
+        let stats = self.stats.clone();
+        let shared = Rc::new(Shared { view, scribe, links, stats, parent });
         let start = move |lifeline, key: &_| Entity::start(lifeline, key, Rc::clone(&shared));
         let ward = self.ward.clone().recipient();
         ctx.run(Supervisor::new(OF_ENTITIES, ward, start).sharing(&self.fate));

@@ -1,10 +1,204 @@
 //! What is counted as it happens, because no record says it afterwards.
 
-use prometheus_client::metrics::counter::Counter;
+use std::time::Duration;
+
+use airglow_model::{
+    machine::Rejected,
+    matching::Numbers,
+    task::{Status, Task},
+    wire::RunState,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
 
 /// Clones count into the same numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Stats {
     /// Ended runs that were forgotten.
     pub pruned: Counter,
+    /// Runs that came to be in each state.
+    transitions: Family<Entered, Counter>,
+    /// Runs that ended otherwise than they were meant to, by whose they are.
+    troubles: Family<Trouble, Counter>,
+    timed_out: Counter,
+    kill_retries: Counter,
+    /// Events that made no sense in the state of whom they happened to.
+    rejected: Family<Rejection, Counter>,
+    /// What hosts said of their tasks, by the state that they named.
+    reports: Family<Entered, Counter>,
+    pub(crate) inventories: Counter,
+    pub(crate) corrections: Counter,
+    pub(crate) placed: Counter,
+    round: Histogram,
+    waiting_groups: Gauge,
+    waiting: Gauge,
+    given: Gauge,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
+struct Entered {
+    status: String,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
+struct Trouble {
+    role: String,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
+struct Rejection {
+    event: &'static str,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let seconds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+        Self {
+            pruned: Counter::default(),
+            transitions: Family::default(),
+            troubles: Family::default(),
+            timed_out: Counter::default(),
+            kill_retries: Counter::default(),
+            rejected: Family::default(),
+            reports: Family::default(),
+            inventories: Counter::default(),
+            corrections: Counter::default(),
+            placed: Counter::default(),
+            round: Histogram::new(seconds),
+            waiting_groups: Gauge::default(),
+            waiting: Gauge::default(),
+            given: Gauge::default(),
+        }
+    }
+}
+
+impl Stats {
+    /// An instance has become `after`.
+    pub(crate) fn stepped(&self, before: &Task, after: &Task) {
+        let was_killing = before.status() == Some(Status::Killing);
+        if was_killing && after.status() == Some(Status::Killing) {
+            self.kill_retries.inc();
+        }
+        for (status, has_timed_out) in after.entered_since(before) {
+            let name = status.name();
+            self.transitions.get_or_create(&Entered { status: name.into() }).inc();
+            if matches!(status, Status::Failed | Status::Lost) {
+                let role = after.key.job.role.clone();
+                self.troubles.get_or_create(&Trouble { role, status: name }).inc();
+            }
+            self.timed_out.inc_by(u64::from(has_timed_out));
+        }
+    }
+
+    /// The matchmaker has looked for places.
+    pub(crate) fn round_took(&self, took: Duration, numbers: &Numbers) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.round.observe(took.as_secs_f64());
+        self.waiting.set(number(numbers.waiting));
+        self.waiting_groups.set(number(numbers.waiting_groups));
+        self.given.set(number(numbers.given));
+    }
+
+    /// Something happened to an entity that makes no sense to it.
+    pub(crate) fn rejected(&self, rejected: &Rejected) {
+        self.rejected.get_or_create(&Rejection { event: rejected.event }).inc();
+    }
+
+    /// A host said how one of its tasks is.
+    pub(crate) fn reported(&self, state: RunState) {
+        let status = format!("{state:?}").to_uppercase();
+        self.reports.get_or_create(&Entered { status }).inc();
+    }
+
+    /// Shows them under the names that they go by.
+    pub fn register(&self, registry: &mut Registry) {
+        let it = self;
+        registry.register("pruned_runs", "Ended runs forgotten", it.pruned.clone());
+        let help = "Runs that came to be in a state";
+        registry.register("task_transitions", help, it.transitions.clone());
+        let help = "Runs that failed or were lost, by role";
+        registry.register("task_troubles", help, it.troubles.clone());
+        let help = "Runs lost because a state that passes did not";
+        registry.register("timed_out_tasks", help, it.timed_out.clone());
+        let help = "Kills asked for again because they showed no result";
+        registry.register("kill_retries", help, it.kill_retries.clone());
+        let help = "Events that made no sense in the state of whom they happened to";
+        registry.register("rejected_events", help, it.rejected.clone());
+        let help = "What hosts said of their tasks";
+        registry.register("status_reports", help, it.reports.clone());
+        let help = "Inventories of hosts that were compared with the records";
+        registry.register("inventories", help, it.inventories.clone());
+        let help = "Differences between a host and the records";
+        registry.register("corrections", help, it.corrections.clone());
+        registry.register("placements", "Instances that were found a place", it.placed.clone());
+        let help = "How long rounds of finding places took";
+        registry.register_with_unit("placement_round", help, Unit::Seconds, it.round.clone());
+        let help = "Groups of alike instances that wait for a place";
+        registry.register("waiting_groups", help, it.waiting_groups.clone());
+        registry.register("waiting_tasks", "Instances that wait for a place", it.waiting.clone());
+        let help = "Placements on their way to the disk";
+        registry.register("placements_under_way", help, it.given.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airglow_model::{
+        config::Ports,
+        ids::{Attempt, ConfigId, JobKey},
+        machine::{Machine, Timestamp},
+        task::{Event, Placement, Policy},
+    };
+    use prometheus_client::encoding::text;
+
+    use super::*;
+
+    #[test]
+    fn what_happens_to_instances_is_counted() {
+        let at = Placement { host: "a1".into(), ports: Ports::new() };
+        let (attempt, config) = (Attempt(1), ConfigId(1));
+        let policy = Policy { service: true, ..Policy::default() };
+        let message = String::new;
+        let story = [
+            Event::Wanted { config, generation: 1, policy },
+            Event::Placed { attempt, at: at.clone() },
+            Event::Reported { attempt, state: RunState::Failed, message: message() },
+            Event::TimedOut,
+            Event::Placed { attempt: Attempt(2), at },
+            Event::KillAsked { generation: 1, message: message() },
+            Event::TimedOut,
+            Event::TimedOut,
+        ];
+        let stats = Stats::default();
+        let mut task = Task::unborn(JobKey::new("www", "prod", "web").task(0));
+        for event in story {
+            let at = task.deadline().map_or(Timestamp(1), |(at, _)| at);
+            let Ok(next) = task.step(at, &event) else { continue };
+            stats.stepped(&task, &next);
+            task = next;
+        }
+        while let Some((at, event)) = task.deadline() {
+            let next = task.step(at, &event).unwrap();
+            stats.stepped(&task, &next);
+            task = next;
+        }
+        let mut registry = Registry::with_prefix("airglow");
+        stats.register(&mut registry);
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "airglow_task_transitions_total{status=\"ASSIGNED\"} 2",
+            "airglow_task_transitions_total{status=\"FAILED\"} 1",
+            "airglow_task_transitions_total{status=\"LOST\"} 1",
+            "airglow_task_troubles_total{role=\"www\",status=\"FAILED\"} 1",
+            "airglow_timed_out_tasks_total 1",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(stats.kill_retries.get() > 1, "{text}");
+    }
 }

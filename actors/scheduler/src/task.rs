@@ -11,6 +11,7 @@ use airglow_model::{
 use airglow_store::ReadModel;
 
 use crate::{
+    Stats,
     entity::{Entity, Role},
     hosts::{Switchboard, order},
     matchmaker::{Look, Matchmaker, Seek, Withdraw},
@@ -22,6 +23,7 @@ pub(crate) struct Links {
     pub(crate) view: ReadModel,
     pub(crate) matchmaker: Addr<Matchmaker>,
     pub(crate) switchboard: Addr<Switchboard>,
+    pub(crate) stats: Stats,
 }
 
 impl Role for Task {
@@ -58,6 +60,7 @@ impl Role for Task {
             }
         }
         let Some(before) = before else { return };
+        links.stats.stepped(before, self);
         if waits(before) && !waits(self) && !occupies(self) {
             links.matchmaker.do_send(Withdraw(self.key.clone()));
         }

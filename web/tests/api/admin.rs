@@ -2,7 +2,27 @@
 
 use serde_json::json;
 
-use crate::{PROBLEM, site::Site};
+use crate::{
+    PROBLEM,
+    host::Host,
+    site::{Site, roomy},
+};
+
+#[actix_rt::test]
+async fn hosts_are_asked_what_they_have() {
+    let site = Site::start();
+    let _host = Host::join(&site.scheduler, "h1", roomy()).await;
+    let path = "/api/v1/admin/reconcile";
+    for (body, status, asked) in [
+        (json!({}), 202, json!(1)),
+        (json!({"host": "h1"}), 202, json!(1)),
+        (json!({"host": "h2"}), 404, json!(null)),
+    ] {
+        let answer = site.post(path, &body).await;
+        assert_eq!((answer.status, &answer.json()["asked"]), (status, &asked), "{body}");
+    }
+    site.stop().await;
+}
 
 // Scenario 77; the cluster's own tests prune something.
 #[actix_rt::test]

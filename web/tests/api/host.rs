@@ -79,7 +79,10 @@ impl Host {
 
     fn obey(&self, sender: &Sender<ToScheduler>, order: ToExecutor) {
         match order {
-            ToExecutor::Welcome { .. } | ToExecutor::Ack { .. } | ToExecutor::Pong => {}
+            ToExecutor::Welcome { .. }
+            | ToExecutor::Ack { .. }
+            | ToExecutor::TakeStock
+            | ToExecutor::Pong => {}
             ToExecutor::Launch(launch) => {
                 let command = &launch.config.spec.task.processes[0].cmdline;
                 let end = match command.as_str() {

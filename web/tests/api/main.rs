@@ -7,6 +7,7 @@ mod admin;
 mod forecasts;
 mod host;
 mod maintenance;
+mod monitoring;
 mod observer;
 mod quotas;
 mod site;

@@ -55,7 +55,10 @@ impl World {
                 self.kill(id, &task_id);
             }
             ToExecutor::Ack { seq } => self.acknowledged(id, seq),
-            ToExecutor::Welcome { .. } | ToExecutor::Ask { .. } | ToExecutor::Pong => {}
+            ToExecutor::Welcome { .. }
+            | ToExecutor::Ask { .. }
+            | ToExecutor::TakeStock
+            | ToExecutor::Pong => {}
         }
     }
 

@@ -24,7 +24,7 @@ pub const TRANSIENT_FOR: Duration = Duration::from_secs(5 * 60);
 const KILL_RETRY: Backoff =
     Backoff { first: Duration::from_secs(15), most: Duration::from_secs(5 * 60) };
 
-const TIMED_OUT: &str = "Task timed out";
+pub(super) const TIMED_OUT: &str = "Task timed out";
 const SILENT_TOO_LONG: &str = "Task partitioned for too long";
 const OUT_OF_REACH: &str = "It was to end, and its host cannot be reached";
 const FORGOTTEN: &str = "Its host does not know of it";

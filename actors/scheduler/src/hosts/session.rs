@@ -1,6 +1,11 @@
 //! One host's connection, from its greeting to its end.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::prelude::*;
 use airglow_kit::{
@@ -29,7 +34,7 @@ use tokio::{
 
 use super::{Order, PlugIn, Switchboard, Unplugged, order};
 use crate::{
-    Unanswered,
+    Stats, Unanswered,
     messages::{Happened, Receipt, Registered, Settled},
     task::Tasks,
 };
@@ -47,6 +52,7 @@ pub(crate) struct Exchange {
     pub(crate) scribe: Scribe,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) switchboard: Addr<Switchboard>,
+    pub(crate) stats: Stats,
 }
 
 /// Somebody with a certificate is at the door.
@@ -89,6 +95,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// A report that an entity lost in a crash is told again after so many ticks: it may need a moment.
 const TICKS_TO_RETELL: u32 = 5;
 
+/// How many corrections are made before anything else is listened to.
+const CORRECTED_AT_ONCE: usize = 64;
+
 /// That a host is still there is news so often at most.
 const HEARD_EVERY: Duration = Duration::from_secs(15);
 
@@ -112,6 +121,9 @@ enum End {
 
 struct Session {
     host: HostId,
+    /// What its newest inventory has shown to be wrong, and has still to be said. There may be more
+    /// than a link holds, so it is said as the link has room.
+    corrections: VecDeque<Correction>,
     exchange: Rc<Exchange>,
     says: Sender<ToExecutor>,
     acks: Acks,
@@ -170,7 +182,10 @@ async fn serve(exchange: Rc<Exchange>, peer: Peer, link: Link) -> Result<(), End
                 Some(message) => session.hear(message)?,
                 None => return Ok(()),
             },
-            order = ordered.recv() => match order {
+            // After the corrections, which were found first; and with them kept waiting by a host
+            // that takes its time, instead of ending the connection.
+            () = session.says.room(), if !session.may_obey() => session.correct()?,
+            order = ordered.recv(), if session.may_obey() => match order {
                 Some(order) => session.obey(order)?,
                 None => return Ok(()),
             },
@@ -200,6 +215,7 @@ impl Session {
     ) -> Self {
         Self {
             host,
+            corrections: VecDeque::new(),
             exchange,
             says,
             acks: Acks::default(),
@@ -216,7 +232,7 @@ impl Session {
     fn hear(&mut self, message: ToScheduler) -> Result<(), End> {
         match message {
             ToScheduler::Hello(_) => return Err(End::Unmannered),
-            ToScheduler::Inventory { tasks } => self.reconcile(&tasks)?,
+            ToScheduler::Inventory { tasks } => self.reconcile(&tasks),
             ToScheduler::Status(status) => {
                 // They were said before it, and are to be seen before it.
                 if status.state.is_terminal() {
@@ -276,12 +292,28 @@ impl Session {
         tell.map_or(Ok(()), |it| self.say(&it.order))
     }
 
-    fn reconcile(&self, reported: &[Inventoried]) -> Result<(), Unsent> {
+    /// What is still to be said of an older inventory is found again in this one.
+    fn reconcile(&mut self, reported: &[Inventoried]) {
         let corrections = self.exchange.view.read(|view| {
             let there = view.hosts.get(&self.host).into_iter().flat_map(|it| &it.tasks);
             reconcile::compare(&self.host, there.filter_map(|it| view.task_of(it)), reported)
         });
-        for correction in corrections {
+        self.exchange.stats.inventories.inc();
+        self.exchange.stats.corrections.inc_by(corrections.len() as u64);
+        self.corrections = corrections.into();
+    }
+
+    fn may_obey(&self) -> bool {
+        self.corrections.is_empty() && self.says.has_room()
+    }
+
+    /// A few, so that the link is heard in between.
+    fn correct(&mut self) -> Result<(), Unsent> {
+        for _ in 0..CORRECTED_AT_ONCE {
+            if !self.says.has_room() {
+                break;
+            }
+            let Some(correction) = self.corrections.pop_front() else { break };
             tracing::debug!(host = %self.host, ?correction, "host and records differ");
             match correction {
                 Correction::Tell { task, event } => {
@@ -294,6 +326,7 @@ impl Session {
     }
 
     fn report(&mut self, status: Status) -> Result<(), Unsent> {
+        self.exchange.stats.reported(status.state);
         match self.acks.arrived(&status) {
             Arrival::News => self.pass_on(status),
             Arrival::Repeated => Ok(()),

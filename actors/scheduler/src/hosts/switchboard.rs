@@ -62,6 +62,11 @@ pub(crate) struct Tell {
     pub(crate) order: ToExecutor,
 }
 
+/// Ask this host, or all that are connected, what they have. The answer is how many were asked.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct TakeStock(pub(crate) Option<HostId>);
+
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Ask {
@@ -123,6 +128,17 @@ impl Handler<Tell> for Switchboard {
         if !sent {
             tracing::debug!(%host, "not connected, so the order waits for its inventory");
         }
+    }
+}
+
+impl Handler<TakeStock> for Switchboard {
+    type Result = usize;
+
+    fn handle(&mut self, TakeStock(host): TakeStock, _: &mut Self::Context) -> usize {
+        let meant =
+            self.lines.iter().filter(|(it, _)| host.as_ref().is_none_or(|host| host == *it));
+        let ask = |line: &Line| line.orders.send(Order::Say(ToExecutor::TakeStock)).is_ok();
+        meant.filter(|(_, line)| ask(line)).count()
     }
 }
 

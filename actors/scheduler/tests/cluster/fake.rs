@@ -198,6 +198,10 @@ impl Desk {
             ToExecutor::Ack { seq } => known.outbox.ack(seq),
             ToExecutor::Launch(launch) => known.launch(*launch),
             ToExecutor::Kill { task_id, .. } => known.kill(task_id),
+            ToExecutor::TakeStock => {
+                drop(known);
+                say(&ToScheduler::Inventory { tasks: self.inventory() });
+            }
             ToExecutor::Ask { request, .. } => {
                 let answer = Answer::NotFound { what: "no such log".into() };
                 say(&ToScheduler::Answer { request, answer });

@@ -26,6 +26,7 @@ mod drain;
 mod fake;
 mod forecasts;
 mod pruning;
+mod reconciling;
 
 use fake::{FakeHost, capacity};
 
