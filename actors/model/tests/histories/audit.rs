@@ -33,6 +33,8 @@ pub(crate) struct Auditor {
     there: BTreeMap<HostId, BTreeSet<TaskKey>>,
     /// When something of a host, or a job, was last given up.
     released: (BTreeMap<HostId, Timestamp>, BTreeMap<JobKey, Timestamp>),
+    /// When something of a host had to give way: what becomes free there is kept for a while.
+    preempted: BTreeMap<HostId, Timestamp>,
 }
 
 /// How long a run may take from one state to the next when nothing goes wrong.
@@ -40,6 +42,9 @@ const SOON_MS: u64 = 2 * 60_000;
 
 /// What has become free may be free for so long before somebody takes it.
 const JUST_MS: u64 = 2000;
+
+/// A place that was made for somebody is kept for as long as preemption usually does.
+const KEPT_MS: u64 = 3 * 60_000 + JUST_MS;
 
 impl Auditor {
     pub(crate) fn watch(&mut self, world: &mut World) -> Verdict {
@@ -106,6 +111,9 @@ impl Auditor {
             self.there.entry(host).or_default().remove(key);
         }
         if let Some(host) = task.as_ref().and_then(placed).map(|it| it.host.clone()) {
+            if task.as_ref().and_then(Task::status) == Some(Status::Preempting) {
+                self.preempted.insert(host.clone(), now);
+            }
             self.there.entry(host).or_default().insert(key.clone());
         }
         match task {
@@ -388,7 +396,10 @@ impl Auditor {
             host.capacity.ports.iter().map(|&(a, b)| usize::from(b) - usize::from(a) + 1).sum();
         let at = self.released.0.get(&host.id).max(self.released.1.get(&config.job));
         let is_new = at.is_some_and(|it| world.now().0 < it.0 + JUST_MS);
+        let kept = self.preempted.get(&host.id);
+        let is_kept = kept.is_some_and(|it| world.now().0 < it.0 + KEPT_MS);
         !is_new
+            && !is_kept
             && matches!(host.contact, Contact::Up { .. })
             && world.hosts()[&host.id].is_connected()
             && matches!(host.mode, Mode::None | Mode::Scheduled { .. })
