@@ -17,7 +17,7 @@ fn a_job_that_fits_nowhere_stays_pending_and_says_what_is_short_by_how_much() {
     });
     assert!(why.contains("Insufficient: CPU on 2 hosts"), "{why}");
     assert!(why.contains("Nearest: "), "{why}");
-    assert!(why.contains("What would help:\n    Insufficient: CPU: an instance asks for 1000 cores, and the largest host has 64 cores"), "{why}");
+    assert!(why.contains("What would help:\n    Insufficient: CPU: The largest of them has 64 cores in all: ask for no more than that"), "{why}");
     // Each host has 64 cores, so 936 are missing.
     assert!(why.contains("936"), "{why}");
 

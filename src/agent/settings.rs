@@ -87,6 +87,11 @@ struct Offered {
     disk_mb: u64,
     #[serde(default)]
     gpus: u64,
+    /// Cores and memory beyond these, for revocable tasks only.
+    #[serde(default)]
+    revocable_cpu: f64,
+    #[serde(default)]
+    revocable_ram_mb: u64,
     /// Inclusive ranges.
     #[serde(default = "usual_ports")]
     ports: Vec<(u16, u16)>,
@@ -160,8 +165,17 @@ impl Offered {
         if cpu_milli == 0 {
             bail!("resources.cpu is a number of cores above 0, not {}", self.cpu);
         }
-        let Self { ram_mb, disk_mb, gpus, ports, .. } = self;
-        Ok(Capacity { resources: Resources { cpu_milli, ram_mb, disk_mb, gpus }, ports })
+        let spare = units::cores(self.revocable_cpu).context("resources.revocable_cpu")?;
+        let Self { ram_mb, disk_mb, gpus, ports, revocable_ram_mb, .. } = self;
+        Ok(Capacity {
+            resources: Resources { cpu_milli, ram_mb, disk_mb, gpus },
+            revocable: Resources {
+                cpu_milli: spare,
+                ram_mb: revocable_ram_mb,
+                ..Resources::default()
+            },
+            ports,
+        })
     }
 }
 

@@ -208,10 +208,18 @@ pub struct PendingTask {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VetoCount {
+    /// What it is about.
+    #[serde(default)]
+    #[schema(example = "cpu")]
+    pub kind: String,
     #[schema(example = "Insufficient: CPU")]
     pub reason: String,
     /// How many hosts it rules out.
     pub hosts: usize,
+    /// What would help, in a sentence.
+    #[serde(default)]
+    #[schema(example = "The largest of them has 4 in all: ask for no more than that")]
+    pub help: String,
 }
 
 /// The host that misses by least, and by what.

@@ -10,6 +10,7 @@ use airglow_model::{
     ids::{ConfigId, HostId, JobKey, TaskKey},
     instances::InstanceSet,
     machine::Timestamp,
+    matching,
     resources::Attributes,
     task::Run,
     view::{HostView, JobView, Pending, View},
@@ -113,10 +114,15 @@ pub(crate) fn tasks<'a>(
     })
 }
 
+impl From<&matching::VetoCount> for VetoCount {
+    fn from(it: &matching::VetoCount) -> Self {
+        let (kind, reason, help) = (it.kind.name().into(), it.reason.clone(), it.help.clone());
+        Self { kind, reason, hosts: it.hosts, help }
+    }
+}
+
 pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
     let Pending { since, hosts, vetoes, nearest } = it.pending.get(&instance)?.as_ref();
-    let count =
-        |(reason, hosts): &(String, usize)| VetoCount { reason: reason.clone(), hosts: *hosts };
     let key = &it.job.key;
     Some(PendingTask {
         role: key.role.clone(),
@@ -126,7 +132,7 @@ pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
         task_id: it.tasks.get(&instance)?.run.as_ref()?.id.to_string(),
         since: *since,
         hosts: *hosts,
-        vetoes: vetoes.iter().map(count).collect(),
+        vetoes: vetoes.iter().map(VetoCount::from).collect(),
         nearest: nearest.as_ref().map(|(HostId(host), misses)| NearestHost {
             host: host.to_string(),
             misses: misses.clone(),

@@ -26,7 +26,7 @@ pub(crate) fn capacity(data: &Path) -> io::Result<Capacity> {
         disk_mb: disk.blocks_available() * disk.fragment_size() / MB,
         gpus: 0,
     };
-    Ok(Capacity { resources, ports: vec![PORTS] })
+    Ok(Capacity { resources, ports: vec![PORTS], ..Capacity::default() })
 }
 
 /// Lets us have as many files open as we may: every process that runs here takes two. What was

@@ -72,7 +72,8 @@ impl Cluster {
             host.contact = Contact::Up { since: START };
             let resources =
                 Resources { cpu_milli: 8000, ram_mb: 16 << 10, disk_mb: 256 << 10, gpus: 0 };
-            host.capacity = Capacity { resources, ports: vec![(31_000, 32_000)] };
+            host.capacity =
+                Capacity { resources, ports: vec![(31_000, 32_000)], ..Capacity::default() };
             cluster.commit(host.changes(None));
             let config = if number % 10 == 0 { &sibling } else { &victim };
             let placed = Event::Placed {

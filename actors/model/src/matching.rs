@@ -12,16 +12,19 @@
 //! the same answer, be it asked in earnest or not.
 
 mod bits;
+mod explain;
 mod group;
 mod ladder;
 mod matchmaker;
 mod memory;
+mod needs;
 mod pool;
 mod ports;
 mod preempting;
 mod prey;
 mod reservations;
 mod scheduling;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -29,5 +32,5 @@ mod veto;
 
 pub use matchmaker::{Matchmaker, Numbers, Placed};
 pub use preempting::Victim;
-pub use scheduling::Scheduling;
-pub use veto::{Veto, What};
+pub use scheduling::{Order, Scheduling};
+pub use veto::{Kind as VetoKind, VetoCount};

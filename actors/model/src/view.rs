@@ -25,6 +25,7 @@ use crate::{
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
+    matching::VetoCount,
     quota::Quota,
     record::{Change, Committed, Record, RecordKey},
     resources::Resources,
@@ -75,6 +76,8 @@ pub struct HostView {
     pub host: Host,
     /// What the runs that are placed there take, by the scheduler's book.
     pub used: Resources,
+    /// What they take of what it offers beyond its capacity.
+    pub revocable_used: Resources,
     pub ports_used: BTreeSet<u16>,
     pub tasks: BTreeSet<TaskKey>,
     pub heard_at: Timestamp,
@@ -87,8 +90,8 @@ pub struct HostView {
 pub struct Pending {
     pub since: Timestamp,
     pub hosts: usize,
-    /// Most frequent first: a sentence such as `Insufficient: CPU`, and how many hosts say it.
-    pub vetoes: Vec<(String, usize)>,
+    /// Most frequent first.
+    pub vetoes: Vec<VetoCount>,
     /// The host that misses by least, and by what, in words.
     pub nearest: Option<(HostId, String)>,
 }
@@ -263,7 +266,8 @@ impl View {
         if let (Some(run), Some((config, at))) = (before, from) {
             self.release(key, config, at);
             if let Some(stay) = self.stay(key, run.attempt, config, at) {
-                self.moves.add(Move::Released(stay));
+                let returns = self.returns(key, run, after);
+                self.moves.add(Move::Released(stay, returns));
             }
         }
         if let (Some(run), Some((config, at))) = (after, to) {
@@ -286,19 +290,21 @@ impl View {
     }
 
     fn take(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
-        let resources = self.job(&key.job).resources(config);
+        let (firm, revocable) = self.job(&key.job).takes(config);
         *self.job(&key.job).placed.entry(at.host.clone()).or_default() += 1;
         let host = self.host(&at.host);
-        host.used = host.used.plus(resources);
+        host.used = host.used.plus(firm);
+        host.revocable_used = host.revocable_used.plus(revocable);
         host.ports_used.extend(at.ports.values());
         host.tasks.insert(key.clone());
     }
 
     fn release(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
-        let resources = self.job(&key.job).resources(config);
+        let (firm, revocable) = self.job(&key.job).takes(config);
         count_down(&mut self.job(&key.job).placed, &at.host);
         let host = self.host(&at.host);
-        host.used = host.used.saturating_sub(resources);
+        host.used = host.used.saturating_sub(firm);
+        host.revocable_used = host.revocable_used.saturating_sub(revocable);
         for port in at.ports.values() {
             host.ports_used.remove(port);
         }
@@ -374,8 +380,13 @@ impl JobView {
             && self.history == 0
     }
 
-    fn resources(&self, config: ConfigId) -> Resources {
-        self.configs.get(&config).map(|it| it.resources).unwrap_or_default()
+    /// What an instance takes of a host's capacity, and of what the host offers beyond it.
+    fn takes(&self, config: ConfigId) -> (Resources, Resources) {
+        let Some(config) = self.configs.get(&config) else { return Default::default() };
+        let all = config.resources;
+        let cpu_milli = if config.class.revocable { all.cpu_milli } else { 0 };
+        let revocable = Resources { cpu_milli, ..Resources::default() };
+        (all.saturating_sub(revocable), revocable)
     }
 
     fn demand(&mut self, job: Job) {
@@ -425,6 +436,7 @@ impl HostView {
         Self {
             host: Host::unknown(id),
             used: Resources::default(),
+            revocable_used: Resources::default(),
             ports_used: BTreeSet::new(),
             tasks: BTreeSet::new(),
             heard_at: Timestamp::default(),

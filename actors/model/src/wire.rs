@@ -87,6 +87,10 @@ pub struct Capacity {
     pub resources: Resources,
     /// Inclusive ranges.
     pub ports: Vec<(u16, u16)>,
+    /// What it offers to revocable tasks beyond that, and may take back. Only cores and memory
+    /// count.
+    #[serde(default)]
+    pub revocable: Resources,
 }
 
 /// One attempt to be run.

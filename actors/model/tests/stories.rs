@@ -337,7 +337,11 @@ impl Cluster {
                 version: "1".into(),
                 protocol: 1,
                 attributes: [("rack".into(), [rack].into())].into(),
-                capacity: Capacity { resources: capacity, ports: vec![(31000, 31009)] },
+                capacity: Capacity {
+                    resources: capacity,
+                    ports: vec![(31000, 31009)],
+                    ..Capacity::default()
+                },
             }),
         );
         for correction in reconcile::compare(id, self.tasks.values(), &inventory) {
@@ -435,8 +439,9 @@ impl Cluster {
         let mut matchmaker = self.matchmaker();
         matchmaker.round(self.now);
         for (_, _, why) in matchmaker.reasons(self.now) {
-            for (reason, count) in &why.vetoes {
-                writeln!(self.out, "{name}: {reason} on {count} of {}", why.hosts).unwrap();
+            for it in &why.vetoes {
+                writeln!(self.out, "{name}: {} on {} of {}", it.reason, it.hosts, why.hosts)
+                    .unwrap();
             }
             let Some((host, lack)) = &why.nearest else { continue };
             writeln!(self.out, "{name}: {host} {lack}").unwrap();

@@ -50,7 +50,7 @@ impl SchedulerTable {
             gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
         };
         let mut policy = usual.policy;
-        policy.scheduling = self.placement.read();
+        policy.scheduling = self.placement.read()?;
         policy.quota = self.quota.read();
         policy.preemption = self.preemption.read()?;
         policy.history = self.history.read()?;

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use airglow_model::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla};
+use airglow_model::{
+    matching::{Order, Scheduling},
+    preemption::Preemption,
+    pruning::Keep,
+    quota, sla,
+};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
@@ -26,17 +31,28 @@ impl QuotaTable {
 pub(super) struct PlacementTable {
     /// An attribute, or `none`.
     spread: Option<String>,
+    order: Option<Vec<Order>>,
+    update_affinity: Option<bool>,
+    reservation_hold: Option<String>,
+    revocable_ram: Option<bool>,
 }
 
 impl PlacementTable {
-    pub(super) fn read(self) -> Scheduling {
-        let mut chosen = Scheduling::default();
-        match self.spread.as_deref() {
-            None => (),
-            Some("none") => chosen.spread = None,
-            Some(attribute) => chosen.spread = Some(attribute.to_owned()),
-        }
-        chosen
+    pub(super) fn read(self) -> Result<Scheduling> {
+        let usual = Scheduling::default();
+        let hold = "scheduler.placement.reservation_hold";
+        let spread = match self.spread.as_deref() {
+            None => usual.spread,
+            Some("none") => None,
+            Some(attribute) => Some(attribute.to_owned()),
+        };
+        Ok(Scheduling {
+            spread,
+            order: self.order.unwrap_or(usual.order),
+            update_affinity: self.update_affinity.unwrap_or(usual.update_affinity),
+            reservation_hold: time(hold, &self.reservation_hold, usual.reservation_hold)?,
+            revocable_ram: self.revocable_ram.unwrap_or(usual.revocable_ram),
+        })
     }
 }
 
@@ -127,7 +143,7 @@ mod tests {
 
     #[test]
     fn nothing_said_is_the_usual() {
-        assert_eq!(PlacementTable::default().read(), Scheduling::default());
+        assert_eq!(PlacementTable::default().read().unwrap(), Scheduling::default());
         assert_eq!(QuotaTable::default().read(), quota::Rules::default());
         assert_eq!(HistoryTable::default().read().unwrap(), Keep::default());
         assert_eq!(SlaTable::default().read().unwrap(), sla::Rules::default());
@@ -150,9 +166,21 @@ mod tests {
 
     #[test]
     fn what_is_said_counts() {
-        let spread = |toml| toml::from_str::<PlacementTable>(toml).unwrap().read().spread;
+        let spread = |toml| toml::from_str::<PlacementTable>(toml).unwrap().read().unwrap().spread;
         assert_eq!(spread("spread = 'rack'").as_deref(), Some("rack"));
         assert_eq!(spread("spread = 'none'"), None);
+        let table: PlacementTable = toml::from_str(
+            "order = ['ram', 'random']\nupdate_affinity = true\nreservation_hold = '1 minute'\nrevocable_ram = true",
+        )
+        .unwrap();
+        let expected = Scheduling {
+            order: vec![Order::Ram, Order::Random],
+            update_affinity: true,
+            reservation_hold: Duration::from_secs(60),
+            revocable_ram: true,
+            ..Scheduling::default()
+        };
+        assert_eq!(table.read().unwrap(), expected);
         let table: PreemptionTable =
             toml::from_str("enabled = false\ndelay = '5 minutes'\nevery = '10s'").unwrap();
         let read = table.read().unwrap();

@@ -4,13 +4,9 @@
 use std::{collections::BTreeMap, io::Write};
 
 use airglow_model::{instances::InstanceSet, machine::Timestamp, task::Status};
-use airglow_web::api::{HostSummary, JobDetail, NearestHost, PendingTask, VetoCount};
+use airglow_web::api::{JobDetail, NearestHost, PendingTask, VetoCount};
 
 use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
-
-mod help;
-
-use help::Wish;
 
 pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
     let session = global.session(&key.cluster)?;
@@ -27,8 +23,7 @@ pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Globa
     if global.write_json {
         return screen::json(&job.pending);
     }
-    let hosts = if job.pending.is_empty() { vec![] } else { session.client.hosts()? };
-    let text = explain(key, &job, &hosts, airglow_kit::now());
+    let text = explain(key, &job, airglow_kit::now());
     Ok(screen::out().write_all(text.as_bytes())?)
 }
 
@@ -38,7 +33,7 @@ fn all(job: &JobDetail) -> InstanceSet {
     job.configs.iter().fold(seen, |all: InstanceSet, it| all.union(&it.instances))
 }
 
-fn explain(key: &FullKey, job: &JobDetail, hosts: &[HostSummary], now: Timestamp) -> String {
+fn explain(key: &FullKey, job: &JobDetail, now: Timestamp) -> String {
     let mut paragraphs = Vec::new();
     for (reason, tasks) in alike(&job.pending) {
         let instances: InstanceSet = tasks.iter().map(|it| it.instance).collect();
@@ -46,7 +41,7 @@ fn explain(key: &FullKey, job: &JobDetail, hosts: &[HostSummary], now: Timestamp
         let are = if tasks.len() == 1 { "is" } else { "are" };
         let pending = screen::status(Status::Pending);
         let age = screen::age(since, now);
-        let helps = helps(job, hosts, tasks[0]);
+        let helps = helps(tasks[0]);
         paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}{helps}\n"));
     }
     paragraphs.extend(job.instances.iter().filter(|it| it.status == Status::Throttled).map(|it| {
@@ -67,14 +62,9 @@ fn explain(key: &FullKey, job: &JobDetail, hosts: &[HostSummary], now: Timestamp
 }
 
 /// A line for each reason about which something can be done.
-fn helps(job: &JobDetail, hosts: &[HostSummary], task: &PendingTask) -> String {
-    let config = job.configs.iter().find(|it| it.instances.contains(task.instance));
-    let wish = Wish { hosts, config };
-    let lines: String = task
-        .vetoes
-        .iter()
-        .filter_map(|veto| Some(format!("\n    {}: {}", veto.reason, wish.help(&veto.reason)?)))
-        .collect();
+fn helps(task: &PendingTask) -> String {
+    let helped = task.vetoes.iter().filter(|it| !it.help.is_empty());
+    let lines: String = helped.map(|it| format!("\n    {}: {}", it.reason, it.help)).collect();
     if lines.is_empty() { lines } else { format!("\n  What would help:{lines}") }
 }
 
@@ -122,12 +112,26 @@ mod tests {
             task_id: "t".into(),
             since: Timestamp(0),
             hosts: 2,
-            vetoes: vec![VetoCount { reason: "Insufficient: CPU".into(), hosts: 2 }],
+            vetoes: vec![VetoCount {
+                kind: "cpu".into(),
+                reason: "Insufficient: CPU".into(),
+                hosts: 2,
+                help: String::new(),
+            }],
             nearest: Some(NearestHost {
                 host: "h1".into(),
                 misses: "CPU: 8 wanted, 2 free".into(),
             }),
         }
+    }
+
+    #[test]
+    fn what_would_help_is_told_with_its_reason() {
+        assert_eq!(helps(&pending(0)), "");
+        let mut task = pending(0);
+        task.vetoes[0].help = "ask for no more than that".into();
+        let text = "\n  What would help:\n    Insufficient: CPU: ask for no more than that";
+        assert_eq!(helps(&task), text);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn computer(HostDetail { host, port_ranges, .. }: HostDetail) -> Result<Snapshot
     Ok(SnapshotHost {
         id: host.host.as_str().into(),
         attributes: host.attributes.into_iter().map(values).collect(),
-        capacity: Capacity { resources, ports: port_ranges },
+        capacity: Capacity { resources, ports: port_ranges, ..Capacity::default() },
         mode: Mode::None,
     })
 }

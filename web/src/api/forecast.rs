@@ -175,11 +175,9 @@ impl QuotaForecast {
 
 impl From<&Pending> for Waiting {
     fn from(Pending { hosts, vetoes, nearest, .. }: &Pending) -> Self {
-        let count =
-            |(reason, hosts): &(String, usize)| VetoCount { reason: reason.clone(), hosts: *hosts };
         let nearest = nearest.as_ref();
         let nearest = nearest
             .map(|(host, misses)| NearestHost { host: host.to_string(), misses: misses.clone() });
-        Self { hosts: *hosts, vetoes: vetoes.iter().map(count).collect(), nearest }
+        Self { hosts: *hosts, vetoes: vetoes.iter().map(VetoCount::from).collect(), nearest }
     }
 }

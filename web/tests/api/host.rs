@@ -48,7 +48,7 @@ impl Host {
         let identity = scheduler.authority().issue(Role::Agent, name).unwrap();
         let link = link::dial(scheduler.mesh_addr(), &identity).await.unwrap();
         let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
-        let capacity = Capacity { resources, ports: vec![(31000, 31999)] };
+        let capacity = Capacity { resources, ports: vec![(31000, 31999)], ..Capacity::default() };
         let attributes = [("host", name), ("rack", "r1")];
         sender
             .send(&ToScheduler::Hello(Hello {

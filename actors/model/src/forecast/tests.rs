@@ -23,7 +23,8 @@ fn told(it: &Forecast) -> String {
         text += &format!("  {host}: {}\n", share.instances);
     }
     for (who, why) in &it.pending {
-        let vetoes: Vec<_> = why.vetoes.iter().map(|it| format!("{it:?}")).collect();
+        let vetoes: Vec<_> =
+            why.vetoes.iter().map(|it| format!("{} ({})", it.reason, it.hosts)).collect();
         text += &format!("  {who} waits: {}\n", vetoes.join(", "));
     }
     let cores = |it: crate::quota::Consumption| it.prod_shared.cpu_milli / 1000;
@@ -48,10 +49,10 @@ fn what_fits_is_placed_and_what_does_not_says_why() {
 web: 0 → 4
   a: 0,2
   b: 1
-  3 waits: (\"Insufficient: CPU\", 2)
+  3 waits: Insufficient: CPU (2)
   cores: 0 → 0
 api: 0 → 1
-  0 waits: (\"Insufficient: CPU\", 2)
+  0 waits: Insufficient: CPU (2)
   cores: 0 → 0
 "
     );

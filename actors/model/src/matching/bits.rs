@@ -86,6 +86,10 @@ impl Few {
         }
     }
 
+    pub(super) fn word(&self, at: usize) -> u64 {
+        self.words.get(&at).copied().unwrap_or(0)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{
-    memory::Memory,
-    pool::{Pool, Seat},
-    scheduling::Scheduling,
-};
+use super::{memory::Memory, pool::Pool, scheduling::Scheduling};
 use crate::{
     config::TaskConfig,
     ids::{Attempt, ConfigId, JobKey},
@@ -78,11 +74,6 @@ impl Group {
         }
     }
 
-    pub(super) fn choose(&mut self, pool: &Pool) -> Option<usize> {
-        let config = &*self.config;
-        self.memory.choose(pool, &|it| fits(config, it), config)
-    }
-
     /// From when on it is to be told why it waits: nothing if it knows, or is not waiting in vain.
     pub(super) fn tell_at(&self, pool: &Pool) -> Option<Timestamp> {
         if !self.is_stuck || self.waiting.is_empty() {
@@ -108,18 +99,4 @@ impl Group {
         self.told = Some(Told { why: why.clone(), at: now, changes: pool.changes(), to_all: true });
         is_news.then_some(why)
     }
-}
-
-/// Whether the host has as much left as is needed.
-pub(super) fn fits(config: &TaskConfig, seat: &Seat) -> bool {
-    let (needs, free) = (&config.resources, &seat.free);
-    needs.cpu_milli <= free.cpu_milli
-        && needs.ram_mb <= free.ram_mb
-        && needs.disk_mb <= free.disk_mb
-        && needs.gpus <= free.gpus
-        && ports_needed(config) <= seat.ports.free()
-}
-
-pub(super) fn ports_needed(config: &TaskConfig) -> u32 {
-    u32::try_from(config.ports.len()).expect("nobody asks for so many ports")
 }

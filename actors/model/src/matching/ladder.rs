@@ -29,6 +29,17 @@ impl Ladder {
     pub(super) fn at_least(&self, needed: u64) -> Option<&Bits> {
         self.rungs.get(rungs_up_to(needed).checked_sub(1)?)
     }
+
+    /// The levels from that of `needed` upwards, lowest first.
+    pub(super) fn levels(needed: u64) -> impl Iterator<Item = usize> {
+        rungs_up_to(needed)..=RUNGS
+    }
+
+    /// The hosts of a word that are at this level and not above it.
+    pub(super) fn at_level(&self, level: usize, word: usize) -> u64 {
+        let from = level.checked_sub(1).map_or(u64::MAX, |it| self.rungs[it].word(word));
+        from & !self.rungs.get(level).map_or(0, |it| it.word(word))
+    }
 }
 
 /// How many powers of two are no more than `amount`.
@@ -56,5 +67,9 @@ mod tests {
         assert_eq!(at_least(1000), [2, 3, 4, 5, 6]);
         assert_eq!(at_least(1024), [4, 5, 6]);
         assert_eq!(at_least(1 << 60), [6]);
+        let levels = |needed| Ladder::levels(needed).map(|it| ladder.at_level(it, 0) & 0x7f);
+        let all: Vec<_> = levels(600).filter(|&it| it != 0).collect();
+        assert_eq!(all, [0b1100, 0b10000, 0b10_0000, 0b100_0000]);
+        assert_eq!(levels(0).next(), Some(1));
     }
 }

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    group::{Group, GroupKey, ports_needed},
+    explain::explain,
+    group::{Group, GroupKey},
+    needs::Needs,
     pool::Pool,
+    reservations::For,
     scheduling::Scheduling,
     turns::{LastTurns, TURN, Turns},
-    veto,
+    veto::Kind,
 };
 use crate::{
     config::TaskConfig,
@@ -27,7 +30,7 @@ use crate::{
 /// ever given out twice.
 #[derive(Clone, Debug)]
 pub struct Matchmaker {
-    scheduling: Scheduling,
+    pub(super) scheduling: Scheduling,
     pub(super) pool: Pool,
     /// How much of the view's moves is in the pool.
     version: Option<u64>,
@@ -63,18 +66,23 @@ pub struct Placed {
 pub struct Numbers {
     pub rounds: u64,
     pub placed: u64,
+    /// How many hosts were found to be ruled out, whenever it was explained why somebody waits.
+    pub vetoes: BTreeMap<Kind, u64>,
     /// How many instances wait, in how many groups.
     pub waiting: usize,
     pub waiting_groups: usize,
     /// How many placements are on their way.
     pub given: usize,
-    /// How many had to give way, and how many hosts are kept for those they gave way to.
+    /// How many had to give way, and how many hosts are kept for somebody.
     pub preempted: u64,
     pub reserved: usize,
 }
 
 /// How many placements may be on their way to the disk. More would only queue up there.
 const GIVEN_MAX: usize = 8192;
+
+/// How many hosts are looked at in order to explain, before somebody else has a turn.
+const LOOKS_MAX: usize = 50_000;
 
 /// How many groups are remembered while they wait for nothing, because the next of their instances
 /// may come any moment.
@@ -180,6 +188,7 @@ impl Matchmaker {
                 self.waiting -= 1;
             }
         }
+        self.pool.give_up(&For::Instance(task.clone()));
     }
 
     /// An instance has taken its place, or does not want it. The next view it catches up with has
@@ -250,25 +259,38 @@ impl Matchmaker {
         }
     }
 
-    /// Why groups wait that have found nothing, where that is news to them.
+    /// Why groups wait that have found nothing, where that is news to them. Those who have waited
+    /// longest for an explanation come first, and not all of them at once.
     pub fn reasons(&mut self, now: Timestamp) -> Vec<(JobKey, InstanceSet, Arc<Pending>)> {
-        let mut reasons = Vec::new();
-        for (key, group) in &mut self.groups {
-            if group.tell_at(&self.pool).is_none_or(|it| now < it) {
-                continue;
-            }
-            group.catch_up(&self.pool, &self.scheduling);
-            let why = veto::explain(&self.pool, key, group);
-            if let Some(why) = group.tell(now, &self.pool, why) {
-                reasons.push((key.0.clone(), group.waiting.keys().copied().collect(), why));
-            }
+        let due = self.groups.iter().filter_map(|(key, it)| Some((it.tell_at(&self.pool)?, key)));
+        let mut due: Vec<_> = due.filter(|(at, _)| *at <= now).collect();
+        due.sort_unstable();
+        let most = LOOKS_MAX / self.pool.hosts().max(1) + 1;
+        let due: Vec<GroupKey> = due.into_iter().take(most).map(|it| it.1.clone()).collect();
+        due.into_iter().filter_map(|key| self.reason(now, key)).collect()
+    }
+
+    fn reason(
+        &mut self,
+        now: Timestamp,
+        key: GroupKey,
+    ) -> Option<(JobKey, InstanceSet, Arc<Pending>)> {
+        let group = self.groups.get_mut(&key)?;
+        group.catch_up(&self.pool, &self.scheduling);
+        let why = explain(&self.pool, &key, group);
+        for veto in &why.vetoes {
+            let hosts = u64::try_from(veto.hosts).expect("there are fewer hosts");
+            *self.numbers.vetoes.entry(veto.kind).or_default() += hosts;
         }
-        reasons
+        let why = group.tell(now, &self.pool, why)?;
+        Some((key.0, group.waiting.keys().copied().collect(), why))
     }
 
     /// When to look again although nothing may have happened.
     pub fn next_look(&self) -> Option<Timestamp> {
-        self.groups.values().filter_map(|it| it.tell_at(&self.pool)).min()
+        let told = self.groups.values().filter_map(|it| it.tell_at(&self.pool)).min();
+        let released = self.pool.reservations.next_end().filter(|_| self.has_seekers());
+        told.into_iter().chain(released).min()
     }
 
     #[cfg(test)]
@@ -279,31 +301,46 @@ impl Matchmaker {
     /// Places some of a group. Whether it may want another turn.
     fn take_turn(&mut self, key: &GroupKey, most: usize, placed: &mut Vec<Placed>) -> bool {
         for _ in 0..most {
-            let Some(group) = self.groups.get_mut(key) else { return false };
-            let Some((&instance, &attempt)) = group.waiting.first_key_value() else { return false };
-            let kept = kept(&self.pool, key, group);
-            let Some(seat) = kept.or_else(|| group.choose(&self.pool)) else {
-                group.is_stuck = true;
-                return false;
-            };
-            group.is_stuck = false;
-            group.waiting.remove(&instance);
+            let Some((instance, seat)) = self.next_place(key) else { return false };
+            let group = self.groups.get_mut(key).expect("it has just found a place");
+            let attempt = group.waiting.remove(&instance).expect("it waited a moment ago");
             self.waiting -= 1;
             let (task, config) = (key.0.task(instance), group.config.clone());
-            let at = self.placement(&config, seat, instance, attempt);
+            let at = self.placement(&config, seat, (instance, attempt));
             let stay = Stay { task: task.clone(), attempt, config, at: at.clone() };
             self.take(&stay);
-            if kept.is_some() {
-                self.pool.end_reservation(&stay.at.host);
-            }
+            self.pool.use_reservation(key, &task, &stay.at.host);
             // Another attempt of it wants a place now, so an older one will not be shown any more.
-            let older = self
-                .given
-                .insert(task.clone(), Given { stay, is_shown: false, is_answered: false });
+            let given = Given { stay, is_shown: false, is_answered: false };
+            let older = self.given.insert(task.clone(), given);
             self.take_back(older);
             placed.push(Placed { task, attempt, at });
         }
         true
+    }
+
+    /// The next instance of a group that can be placed, and where.
+    fn next_place(&mut self, key: &GroupKey) -> Option<(u32, usize)> {
+        let group = self.groups.get_mut(key)?;
+        let pool = &self.pool;
+        let suits = |group: &Group, seat| group.memory.suits(&group.config, pool, seat);
+        let mut free = None;
+        for &instance in group.waiting.keys() {
+            let Some(host) = pool.reservations.of_instance(&key.0, instance) else {
+                free = Some(instance);
+                break;
+            };
+            // It waits for this one.
+            if let Some(seat) = pool.find(host).filter(|&it| suits(group, it)) {
+                return Some((instance, seat));
+            }
+        }
+        let place = free.and_then(|instance| {
+            let reserved = pool.kept_for(key).find(|&it| suits(group, it));
+            Some((instance, reserved.or_else(|| group.memory.choose(pool))?))
+        });
+        group.is_stuck = place.is_none() && !group.waiting.is_empty();
+        place
     }
 
     /// It was not wanted, unless the view shows it.
@@ -313,21 +350,12 @@ impl Matchmaker {
         }
     }
 
-    fn placement(
-        &self,
-        config: &TaskConfig,
-        seat: usize,
-        instance: u32,
-        attempt: Attempt,
-    ) -> Placement {
+    fn placement(&self, config: &TaskConfig, seat: usize, whose: (u32, Attempt)) -> Placement {
         let seat = self.pool.seat(seat);
-        let pick = mix(u64::from(instance) << 32 | u64::from(attempt.0));
-        let count = usize::try_from(ports_needed(config)).expect("it was a usize");
-        let ports = seat.ports.choose(count, pick);
-        Placement {
-            host: seat.host.id.clone(),
-            ports: config.ports.iter().cloned().zip(ports).collect(),
-        }
+        let pick = mix(u64::from(whose.0) << 32 | u64::from(whose.1.0));
+        let ports = seat.ports.choose(config.ports.len(), pick);
+        let ports = config.ports.iter().cloned().zip(ports).collect();
+        Placement { host: seat.host.id.clone(), ports }
     }
 
     fn heed(&mut self, it: Move) {
@@ -338,17 +366,25 @@ impl Matchmaker {
                 Some(given) if given.stay.attempt == stay.attempt => given.is_shown = true,
                 Some(_) | None => self.take(&stay),
             },
-            Move::Released(stay) => self.release(&stay),
+            Move::Released(stay, returns) => {
+                self.release(&stay);
+                if let Some(since) = returns.filter(|_| self.scheduling.update_affinity) {
+                    let until = since + self.scheduling.reservation_hold;
+                    self.pool.reserve(&stay.at.host, For::Instance(stay.task), until);
+                }
+            }
         }
     }
 
     fn take(&mut self, stay: &Stay) {
-        let (seat, count) = self.pool.take(&stay.config, &stay.at.host, &stay.at.ports);
+        let needs = Needs::of(&stay.config, &self.scheduling);
+        let (seat, count) = self.pool.take(&stay.config, &needs, &stay.at);
         self.tell_groups(&stay.task.job, (seat, count - 1, count));
     }
 
     fn release(&mut self, stay: &Stay) {
-        let left = self.pool.release(&stay.config, &stay.at.host, &stay.at.ports);
+        let needs = Needs::of(&stay.config, &self.scheduling);
+        let left = self.pool.release(&stay.config, &needs, &stay.at);
         if let Some((seat, count)) = left {
             self.tell_groups(&stay.task.job, (seat, count + 1, count));
         }
@@ -381,11 +417,6 @@ impl Matchmaker {
             self.groups.retain(|_, it| !it.waiting.is_empty());
         }
     }
-}
-
-/// A host that is kept for the group, if there is room by now.
-fn kept(pool: &Pool, key: &GroupKey, group: &Group) -> Option<usize> {
-    pool.kept_for(key).find(|&it| veto::vetoes(group, pool.seat(it)).is_empty())
 }
 
 /// A job's groups.

@@ -8,14 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    bits::{Bits, seats},
-    pool::{Pool, Seat, start_of},
-    scheduling::Scheduling,
+    bits::Bits,
+    needs::Needs,
+    pool::{Pool, start_of},
+    scheduling::{HOST, Order, Scheduling},
 };
 use crate::{
     config::{DEDICATED, TaskConfig},
+    ids::JobKey,
     resources::{Attributes, Demand},
 };
+
+mod choice;
 
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
@@ -27,12 +31,27 @@ pub(super) struct Memory {
     /// Seats whose hosts meet the constraints, and that were not found to be too full.
     open: Bits,
     limits: Vec<Limit>,
-    /// Whether it matters how many of the job a host has.
-    spreads: bool,
-    /// Seats with some of the job, if it spreads.
+    /// How many of the job are where the attribute that it spreads by is missing.
+    outside: u32,
+    job: JobKey,
+    needs: Needs,
+    spread: Spread,
+    /// What the fullest host is the fullest of.
+    order: Vec<Order>,
+    /// Seats with some of the job, if it spreads over hosts.
     peopled: Bits,
     /// Those of them that may suit, in the order of preference.
     again: BTreeSet<Peopled>,
+}
+
+/// Whether it matters how many of the job there are.
+#[derive(Clone, Debug, PartialEq)]
+enum Spread {
+    No,
+    /// On the host.
+    Host,
+    /// Where the attribute has the same value.
+    By(String),
 }
 
 /// At most so many of the job where an attribute is the same.
@@ -66,13 +85,27 @@ impl Memory {
             Demand::Limit(most) => Some(limit(&it.attribute, most)),
             Demand::Value { .. } => None,
         });
+        let spread = match scheduling.spread.as_deref() {
+            None => Spread::No,
+            Some(HOST) => Spread::Host,
+            Some(name) => Spread::By(name.to_owned()),
+        };
+        // Spreading counts by the same means, and rules nothing out.
+        let counted = match &spread {
+            Spread::By(name) => Some(limit(name, u32::MAX)),
+            Spread::No | Spread::Host => None,
+        };
         let mut memory = Self {
             epoch: pool.epoch(),
             read: pool.healed(),
             start: start_of(&config.job),
             open: matching_values(config, pool),
-            limits: limits.collect(),
-            spreads: scheduling.spread.is_some(),
+            limits: limits.chain(counted).collect(),
+            outside: 0,
+            job: config.job.clone(),
+            needs: Needs::of(config, scheduling),
+            spread,
+            order: decisive(&scheduling.order),
             peopled: Bits::new(pool.words()),
             again: BTreeSet::new(),
         };
@@ -149,6 +182,9 @@ impl Memory {
     }
 
     fn count(&mut self, attributes: &Attributes, change: impl Fn(u32) -> u32) {
+        if matches!(&self.spread, Spread::By(name) if !attributes.contains_key(name)) {
+            self.outside = change(self.outside);
+        }
         for limit in &mut self.limits {
             for value in attributes.get(&limit.attribute).into_iter().flatten() {
                 let count = change(limit.at(value));
@@ -162,7 +198,7 @@ impl Memory {
     }
 
     fn people(&mut self, pool: &Pool, seat: usize, before: u32, after: u32) {
-        if !self.spreads {
+        if self.spread != Spread::Host {
             return;
         }
         for later in [false, true] {
@@ -193,65 +229,18 @@ impl Memory {
         }
     }
 
-    /// The best place for one more: on a host for which no maintenance is announced, if there is
-    /// one; there with as few of the job as can be; then the first, going round from where the
-    /// group begins. Hosts that do not suit are not looked at again.
-    pub(super) fn choose(
-        &mut self,
-        pool: &Pool,
-        suits: &impl Fn(&Seat) -> bool,
-        config: &TaskConfig,
-    ) -> Option<usize> {
-        [false, true].into_iter().find_map(|later| {
-            self.among_new(pool, suits, config, later)
-                .or_else(|| self.among_peopled(pool, suits, later))
-        })
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
-    fn among_new(
-        &mut self,
-        pool: &Pool,
-        suits: &impl Fn(&Seat) -> bool,
-        config: &TaskConfig,
-        later: bool,
-    ) -> Option<usize> {
-        let (words, first) = (pool.words(), pool.word_of(self.start));
-        for turn in 0..=words {
-            let at = (first + turn) % words;
-            let mut word =
-                self.open.word(at) & !self.peopled.word(at) & may_suit(pool, config, at, later);
-            if turn == 0 || turn == words {
-                // Of the word in which it begins, the end comes first and the beginning last.
-                word = part(pool, at, word, self.start, turn == 0);
-            }
-            while let Some(seat) = seats(at, word).min_by_key(|&it| pool.ring(it)) {
-                if suits(pool.seat(seat)) {
-                    return Some(seat);
-                }
-                self.open.put(seat, false);
-                word &= self.open.word(at);
-            }
-        }
-        None
-    }
-
-    fn among_peopled(
-        &mut self,
-        pool: &Pool,
-        suits: &impl Fn(&Seat) -> bool,
-        later: bool,
-    ) -> Option<usize> {
-        while let Some(&next) = self.again.first().filter(|it| it.later == later) {
-            let seat = next.seat;
-            let sets = &pool.sets;
-            let is_open = self.open.has(seat) && sets.ready.has(seat) && !sets.reserved.has(seat);
-            if is_open && suits(pool.seat(seat)) {
-                return Some(seat);
-            }
-            self.again.pop_first();
-            self.open.put(seat, false);
-        }
-        None
+    /// Whether one more can go to this host, which may be reserved.
+    pub(super) fn suits(&self, config: &TaskConfig, pool: &Pool, seat: usize) -> bool {
+        let it = pool.seat(seat);
+        let attributes = &it.host.attributes;
+        pool.sets.ready.has(seat)
+            && !is_kept_from(config, attributes)
+            && unmet(config, attributes, self).is_none()
+            && self.needs.fit(it)
     }
 
     /// Whether as many of the job are where this attribute is `value` as may.
@@ -339,18 +328,7 @@ pub(super) fn matching_values(config: &TaskConfig, pool: &Pool) -> Bits {
     open
 }
 
-/// The hosts of a word that are ready and may have enough, whether or not they are kept for later.
-fn may_suit(pool: &Pool, config: &TaskConfig, at: usize, later: bool) -> u64 {
-    let sets = &pool.sets;
-    let turn = if later { sets.later.word(at) } else { !sets.later.word(at) };
-    let needs = &config.resources;
-    let enough = [sets.cpu.at_least(needs.cpu_milli), sets.ram.at_least(needs.ram_mb)];
-    let enough = enough.into_iter().flatten().fold(u64::MAX, |all, it| all & it.word(at));
-    sets.ready.word(at) & !sets.reserved.word(at) & turn & enough
-}
-
-/// Of the word in which `start` is: what comes after it on the ring, or what comes before.
-fn part(pool: &Pool, at: usize, word: u64, start: u64, after: bool) -> u64 {
-    let kept = |&seat: &usize| (start <= pool.ring(seat)) == after;
-    seats(at, word).filter(kept).fold(0, |all, it| all | 1 << (it % super::bits::WORD))
+/// What of an order matters: after `random` everything is different already.
+fn decisive(order: &[Order]) -> Vec<Order> {
+    order.iter().copied().take_while(|&it| it != Order::Random).collect()
 }

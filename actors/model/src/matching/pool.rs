@@ -12,19 +12,21 @@ use std::{
 };
 
 use super::{
-    bits::{Bits, Few, WORD, seats},
-    ladder::Ladder,
+    bits::{WORD, seats},
+    needs::Needs,
     ports::Ports,
     prey::Prey,
     reservations::Reservations,
     scheduling::HOST,
+    sets::Sets,
 };
 use crate::{
-    config::{self, DEDICATED, TaskConfig},
+    config::TaskConfig,
     hash::{fnv1a, mix},
     host::{Contact, Host, Mode},
     ids::{HostId, JobKey},
     resources::Resources,
+    task::Placement,
 };
 
 #[derive(Clone, Debug)]
@@ -58,30 +60,10 @@ pub(super) struct Seat {
     pub(super) free: Resources,
     /// What of it is taken by preemptible tasks.
     pub(super) soft: Resources,
+    spare_used: Resources,
+    /// What it offers beyond its capacity, and nobody has taken.
+    pub(super) spare: Resources,
     pub(super) ports: Ports,
-}
-
-/// Seats by what matters about their hosts.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sets {
-    pub(super) known: Bits,
-    /// They are up, and new instances may go there.
-    pub(super) ready: Bits,
-    /// Maintenance is coming, so others are preferred.
-    pub(super) later: Bits,
-    pub(super) dedicated: Bits,
-    /// They are kept for somebody.
-    pub(super) reserved: Bits,
-    pub(super) cpu: Ladder,
-    pub(super) ram: Ladder,
-    pub(super) attributes: BTreeMap<String, Attribute>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Attribute {
-    /// Those that have it.
-    pub(super) known: Bits,
-    pub(super) values: BTreeMap<String, Few>,
 }
 
 /// Seats that have more to give than before, newest last: whoever found nothing there looks again.
@@ -173,6 +155,11 @@ impl Pool {
         Some(self.healed.newest.range(first..).copied())
     }
 
+    /// Whatever was told of it may be old now.
+    pub(super) fn touch(&mut self) {
+        self.changes += 1;
+    }
+
     /// Whoever has found nothing at this seat may look again.
     pub(super) fn heal(&mut self, seat: usize) {
         if self.healed.newest.len() == HEALED_MAX {
@@ -230,20 +217,20 @@ impl Pool {
         }
     }
 
-    /// An instance with this configuration is there now. Returns where, and how many of its job
-    /// are.
+    /// An instance is there now. Returns where, and how many of its job are.
     pub(super) fn take(
         &mut self,
         config: &TaskConfig,
-        host: &HostId,
-        ports: &config::Ports,
+        needs: &Needs,
+        at: &Placement,
     ) -> (usize, u32) {
-        let seat = self.seat_for(host);
+        let seat = self.seat_for(&at.host);
         self.change(seat, |it| {
             it.stays += 1;
-            it.used = it.used.plus(config.resources);
-            it.soft = it.soft.plus(soft(config));
-            ports.values().for_each(|&port| it.ports.take(port));
+            it.used = it.used.plus(needs.firm);
+            it.spare_used = it.spare_used.plus(needs.spare);
+            it.soft = it.soft.plus(soft(config, needs));
+            at.ports.values().for_each(|&port| it.ports.take(port));
         });
         self.prey.take(seat, config);
         let crowd = self.crowds.entry(config.job.clone()).or_default();
@@ -256,15 +243,16 @@ impl Pool {
     pub(super) fn release(
         &mut self,
         config: &TaskConfig,
-        host: &HostId,
-        ports: &config::Ports,
+        needs: &Needs,
+        at: &Placement,
     ) -> Option<(usize, u32)> {
-        let seat = self.find(host)?;
+        let seat = self.find(&at.host)?;
         self.change(seat, |it| {
             it.stays = it.stays.saturating_sub(1);
-            it.used = it.used.saturating_sub(config.resources);
-            it.soft = it.soft.saturating_sub(soft(config));
-            ports.values().for_each(|&port| it.ports.give_back(port));
+            it.used = it.used.saturating_sub(needs.firm);
+            it.spare_used = it.spare_used.saturating_sub(needs.spare);
+            it.soft = it.soft.saturating_sub(soft(config, needs));
+            at.ports.values().for_each(|&port| it.ports.give_back(port));
         });
         self.prey.release(seat, config);
         self.heal(seat);
@@ -295,6 +283,7 @@ impl Pool {
         how(it);
         self.changes += 1;
         it.free = it.host.capacity.resources.saturating_sub(it.used);
+        it.spare = it.host.capacity.revocable.saturating_sub(it.spare_used);
         let (after, most_after) = (it.free, it.free.plus(it.soft));
         self.sets.cpu.step(seat, before.cpu_milli, after.cpu_milli);
         self.sets.ram.step(seat, before.ram_mb, after.ram_mb);
@@ -325,9 +314,7 @@ impl Pool {
         self.sets.known.put(seat, true);
         self.sets.reserved.put(seat, self.reservations.has(id));
         self.sets.list(seat, &host, true);
-        let (nothing, ports) = (Resources::default(), Ports::default());
-        let (used, free, soft) = (nothing, nothing, nothing);
-        self.seats[seat] = Some(Seat { host, is_known: false, stays: 0, used, free, soft, ports });
+        self.seats[seat] = Some(Seat::empty(host));
         seat
     }
 
@@ -345,6 +332,7 @@ impl Pool {
             let host = self.seats[old].take().expect("it is in the index");
             larger.set_host(&host.host);
             larger.change(seat, |it| *it = host);
+            larger.sets.reserved.put(seat, self.sets.reserved.has(old));
         }
         let crowds = std::mem::take(&mut self.crowds);
         let reseated = |crowd: BTreeMap<usize, u32>| {
@@ -364,7 +352,7 @@ impl Pool {
             let (sets, it) = (&self.sets, self.seat(seat));
             let bits = [&sets.known, &sets.ready, &sets.later, &sets.dedicated];
             let bits = bits.map(|it| u8::from(it.has(seat)));
-            let enough = |ladder: &Ladder, amount: u64| {
+            let enough = |ladder: &super::ladder::Ladder, amount: u64| {
                 ladder.at_least(amount).is_none_or(|it| it.has(seat))
                     && ladder.at_least(2 * amount + 1).is_some_and(|more| !more.has(seat))
             };
@@ -381,46 +369,26 @@ impl Pool {
     }
 }
 
-impl Sets {
-    fn new(words: usize) -> Self {
-        let none = || Bits::new(words);
+impl Seat {
+    fn empty(host: Arc<Host>) -> Self {
+        let none = Resources::default();
         Self {
-            known: none(),
-            ready: none(),
-            later: none(),
-            dedicated: none(),
-            reserved: none(),
-            cpu: Ladder::new(words),
-            ram: Ladder::new(words),
-            attributes: BTreeMap::new(),
+            host,
+            is_known: false,
+            stays: 0,
+            used: none,
+            free: none,
+            soft: none,
+            spare_used: none,
+            spare: none,
+            ports: Ports::default(),
         }
-    }
-
-    /// The host has these attributes, or had them.
-    fn list(&mut self, seat: usize, host: &Host, has: bool) {
-        let words = self.known.words();
-        for (name, values) in &host.attributes {
-            let none = || Attribute { known: Bits::new(words), values: BTreeMap::new() };
-            let attribute = self.attributes.entry(name.clone()).or_insert_with(none);
-            attribute.known.put(seat, has);
-            for value in values {
-                let few = attribute.values.entry(value.clone()).or_default();
-                few.put(seat, has);
-                if few.is_empty() {
-                    attribute.values.remove(value);
-                }
-            }
-            if attribute.known.is_empty() {
-                self.attributes.remove(name);
-            }
-        }
-        self.dedicated.put(seat, has && host.attributes.contains_key(DEDICATED));
     }
 }
 
 /// What of it can be had by whoever is not preemptible.
-fn soft(config: &TaskConfig) -> Resources {
-    if config.class.preemptible { config.resources } else { Resources::default() }
+fn soft(config: &TaskConfig, needs: &Needs) -> Resources {
+    if config.class.preemptible { needs.firm } else { Resources::default() }
 }
 
 /// `mix`, because names of hosts are often alike.

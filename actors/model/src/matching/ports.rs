@@ -59,7 +59,7 @@ impl Ports {
         in_turn.filter(|it| !self.used.contains(it)).take(count).collect()
     }
 
-    fn offered(&self) -> u32 {
+    pub(super) fn offered(&self) -> u32 {
         self.ranges.iter().map(|&it| len(it)).sum()
     }
 

@@ -8,13 +8,15 @@ use std::{cmp::Reverse, collections::VecDeque};
 
 use super::{
     bits::seats,
-    group::{Group, GroupKey, ports_needed},
+    group::{Group, GroupKey},
     matchmaker::Matchmaker,
     memory::{limit_excess, matching_values},
+    needs::Needs,
     pool::Seat,
+    reservations::For,
+    scheduling::Scheduling,
 };
 use crate::{
-    config::TaskConfig,
     ids::{Attempt, JobKey, TaskKey},
     machine::Timestamp,
     preemption::{self, Preemption, Room, may_preempt},
@@ -58,7 +60,8 @@ impl Matchmaker {
         let mut places = 0;
         while let Some(mut seeker) = turns.pop_front().filter(|_| places < PLACES_MAX) {
             let Some((seat, leaving)) = self.find_slot(&seeker.key, view) else { continue };
-            self.pool.reserve(seat, seeker.key.clone(), now + rules.reservation);
+            let (whom, host) = (seeker.key.clone(), self.pool.seat(seat).host.id.clone());
+            self.pool.reserve(&host, For::Group(whom.0, whom.1), now + rules.reservation);
             victims.extend(leaving);
             places += 1;
             seeker.instances -= 1;
@@ -115,12 +118,12 @@ impl Matchmaker {
                     & pool.sets.ready.word(at)
                     & !pool.sets.reserved.word(at)
                     & if later { pool.sets.later.word(at) } else { !pool.sets.later.word(at) }
-                    & (lower.word(at) | pool.prey.may_do(config, at));
+                    & (lower.word(at) | pool.prey.may_do(config, group.memory.needs(), at));
                 let mut hosts: Vec<usize> = seats(at, word).collect();
                 hosts.sort_by_key(|&it| pool.ring(it));
                 let found = hosts.into_iter().find_map(|seat| {
                     let below = below.get(&seat).copied().unwrap_or_default();
-                    Some((seat, leaving(pool.seat(seat), group, below, view)?))
+                    Some((seat, leaving(pool.seat(seat), group, below, (view, &self.scheduling))?))
                 });
                 if let Some((seat, tenants)) = found {
                     let victims = tenants.into_iter().map(|(task, attempt)| Victim {
@@ -141,21 +144,21 @@ fn leaving(
     seat: &Seat,
     group: &Group,
     below: Resources,
-    view: &View,
+    (view, scheduling): (&View, &Scheduling),
 ) -> Option<Vec<(TaskKey, Attempt)>> {
-    let config = &*group.config;
-    let firm = !config.class.preemptible;
-    let most = seat.free.plus(below).plus(if firm { seat.soft } else { Resources::default() });
-    if !most.covers(config.resources) {
+    let needs = group.memory.needs();
+    let soft = if group.config.class.preemptible { Resources::default() } else { seat.soft };
+    if !seat.free.plus(below).plus(soft).covers(needs.firm) {
         return None;
     }
+    let (free, places) = (needs.of_use(seat.free, seat.spare), 0);
+    let slack = Room { resources: free, ports: seat.ports.free(), places };
+    let tenants = tenants(seat, group, (view, scheduling));
     let needs = Room {
-        resources: config.resources,
-        ports: ports_needed(config),
+        resources: needs.of_use(needs.firm, needs.spare),
+        ports: needs.ports,
         places: limit_excess(&seat.host.attributes, &group.memory),
     };
-    let slack = Room { resources: seat.free, ports: seat.ports.free(), places: 0 };
-    let tenants = tenants(seat, config, view);
     let rooms: Vec<Room> = tenants.iter().map(|it| it.room).collect();
     let victims = preemption::victims(needs, slack, &rooms)?;
     let name = |it: usize| (tenants[it].task.clone(), tenants[it].run.attempt);
@@ -163,7 +166,12 @@ fn leaving(
 }
 
 /// The runs on a host that may have to give way, and are not leaving anyway.
-fn tenants<'a>(seat: &Seat, config: &TaskConfig, view: &'a View) -> Vec<Tenant<'a>> {
+fn tenants<'a>(
+    seat: &Seat,
+    group: &Group,
+    (view, scheduling): (&'a View, &Scheduling),
+) -> Vec<Tenant<'a>> {
+    let (config, needs) = (&*group.config, group.memory.needs());
     let Some(host) = view.hosts.get(&seat.host.id) else { return Vec::new() };
     let tenant = |task: &'a TaskKey| {
         let job = view.jobs.get(&task.job)?;
@@ -183,21 +191,17 @@ fn tenants<'a>(seat: &Seat, config: &TaskConfig, view: &'a View) -> Vec<Tenant<'
             | State::Killed { .. }
             | State::Lost { .. } => return None,
         };
+        // What a host has beyond its capacity is of no use to those who count on that, nor the
+        // other way round.
+        let freed = Needs::of(its, scheduling);
         let room = Room {
-            resources: freed(config, its),
+            resources: needs.of_use(freed.firm, freed.spare),
             ports: u32::try_from(at.ports.len()).expect("nobody has so many ports"),
             places: u32::from(task.job == config.job),
         };
         may_preempt(config, its).then_some(Tenant { task, run, room })
     };
     host.tasks.iter().filter_map(tenant).collect()
-}
-
-/// What the end of `running` gives to `pending`. What a host has beyond what it has is of no use
-/// to those who count on theirs.
-fn freed(pending: &TaskConfig, running: &TaskConfig) -> Resources {
-    let lent = running.class.revocable && !pending.class.revocable;
-    Resources { cpu_milli: if lent { 0 } else { running.resources.cpu_milli }, ..running.resources }
 }
 
 fn waits_since(view: &View, job: &JobKey, instance: u32) -> Timestamp {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, iter};
 
-use super::ladder::Ladder;
+use super::{ladder::Ladder, needs::Needs};
 use crate::{config::TaskConfig, resources::Resources};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -85,11 +85,11 @@ impl Prey {
     }
 
     /// The hosts of a word where those who can be made to leave any other's place may be enough.
-    pub(super) fn may_do(&self, config: &TaskConfig, at: usize) -> u64 {
+    pub(super) fn may_do(&self, config: &TaskConfig, needs: &Needs, at: usize) -> u64 {
         if config.class.preemptible {
             return 0;
         }
-        let needs = &config.resources;
+        let needs = &needs.firm;
         let enough = [self.cpu.at_least(needs.cpu_milli), self.ram.at_least(needs.ram_mb)];
         let enough = enough.into_iter().flatten().map(|it| it.word(at));
         iter::once(u64::MAX).chain(enough).fold(u64::MAX, |all, it| all & it)

@@ -1,15 +1,29 @@
-//! Hosts that are kept for a group for a while, because others had to leave them for it.
+//! Hosts that are kept for somebody for a while: because others had to leave them for a group, or
+//! because an instance is to come back to where it was.
 
 use std::collections::BTreeMap;
 
 use super::{group::GroupKey, pool::Pool};
-use crate::{ids::HostId, machine::Timestamp};
+use crate::{
+    ids::{ConfigId, HostId, JobKey, TaskKey},
+    machine::Timestamp,
+};
 
+/// Whom a host is kept for.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum For {
+    /// Whichever instance of the job with this configuration is next. It may go elsewhere.
+    Group(JobKey, ConfigId),
+    /// This one, which waits for the host as long as it is kept.
+    Instance(TaskKey),
+}
+
+/// A host is kept for one at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reservations {
-    by_host: BTreeMap<HostId, GroupKey>,
-    /// Until when each group's hosts are kept.
-    by_group: BTreeMap<GroupKey, BTreeMap<HostId, Timestamp>>,
+    by_host: BTreeMap<HostId, For>,
+    /// Until when whose hosts are kept.
+    by_whom: BTreeMap<For, BTreeMap<HostId, Timestamp>>,
 }
 
 impl Reservations {
@@ -21,38 +35,82 @@ impl Reservations {
         self.by_host.contains_key(host)
     }
 
+    /// How many hosts are kept for a group.
     pub(super) fn of(&self, group: &GroupKey) -> usize {
-        self.by_group.get(group).map_or(0, BTreeMap::len)
+        self.hosts(&group_of(group)).count()
     }
 
-    fn insert(&mut self, host: &HostId, group: GroupKey, until: Timestamp) {
+    /// The host that an instance waits for.
+    pub(super) fn of_instance(&self, job: &JobKey, instance: u32) -> Option<&HostId> {
+        if self.by_host.is_empty() {
+            return None;
+        }
+        self.hosts(&For::Instance(job.task(instance))).next()
+    }
+
+    /// When the first of them ends.
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
+        self.by_whom.values().flat_map(BTreeMap::values).min().copied()
+    }
+
+    fn hosts(&self, whom: &For) -> impl Iterator<Item = &HostId> {
+        self.by_whom.get(whom).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    fn insert(&mut self, host: &HostId, whom: For, until: Timestamp) {
         self.remove(host);
-        self.by_host.insert(host.clone(), group.clone());
-        self.by_group.entry(group).or_default().insert(host.clone(), until);
+        self.by_host.insert(host.clone(), whom.clone());
+        self.by_whom.entry(whom).or_default().insert(host.clone(), until);
     }
 
     fn remove(&mut self, host: &HostId) {
-        let Some(group) = self.by_host.remove(host) else { return };
-        let Some(hosts) = self.by_group.get_mut(&group) else { return };
+        let Some(whom) = self.by_host.remove(host) else { return };
+        let Some(hosts) = self.by_whom.get_mut(&whom) else { return };
         hosts.remove(host);
         if hosts.is_empty() {
-            self.by_group.remove(&group);
+            self.by_whom.remove(&whom);
         }
     }
 }
 
 impl Pool {
-    /// Nobody but this group gets a place on the host, until one of it has or the time is up.
-    pub(super) fn reserve(&mut self, seat: usize, group: GroupKey, until: Timestamp) {
-        let host = self.seat(seat).host.id.clone();
-        self.reservations.insert(&host, group, until);
-        self.sets.reserved.put(seat, true);
+    /// Nobody else gets a place on the host, until it is used or the time is up.
+    pub(super) fn reserve(&mut self, host: &HostId, whom: For, until: Timestamp) {
+        match &whom {
+            // It can come back to one place only.
+            For::Instance(_) => self.give_up(&whom),
+            For::Group(..) => {}
+        }
+        self.reservations.insert(host, whom, until);
+        if let Some(seat) = self.find(host) {
+            self.sets.reserved.put(seat, true);
+            self.touch();
+        }
     }
 
-    pub(super) fn end_reservation(&mut self, host: &HostId) {
+    /// Nothing is kept for whom any more.
+    pub(super) fn give_up(&mut self, whom: &For) {
+        let hosts: Vec<_> = self.reservations.hosts(whom).cloned().collect();
+        hosts.iter().for_each(|it| self.end_reservation(it));
+    }
+
+    /// An instance of the group has its place on the host now.
+    pub(super) fn use_reservation(&mut self, group: &GroupKey, task: &TaskKey, host: &HostId) {
+        let is_used = match self.reservations.by_host.get(host) {
+            Some(For::Group(job, config)) => (job, config) == (&group.0, &group.1),
+            Some(For::Instance(kept)) => kept == task,
+            None => false,
+        };
+        if is_used {
+            self.end_reservation(host);
+        }
+    }
+
+    fn end_reservation(&mut self, host: &HostId) {
         self.reservations.remove(host);
         if let Some(seat) = self.find(host) {
             self.sets.reserved.put(seat, false);
+            self.touch();
             self.heal(seat);
         }
     }
@@ -60,8 +118,12 @@ impl Pool {
     /// Ends all whose time is up or whose group does not wait any more.
     pub(super) fn end_reservations(&mut self, now: Timestamp, waits: impl Fn(&GroupKey) -> bool) {
         let mut ended = Vec::new();
-        for (group, hosts) in &self.reservations.by_group {
-            let waits = waits(group);
+        for (whom, hosts) in &self.reservations.by_whom {
+            let waits = match whom {
+                For::Group(job, config) => waits(&(job.clone(), *config)),
+                // It may not have asked yet.
+                For::Instance(_) => true,
+            };
             let over = hosts.iter().filter(|(_, until)| !waits || **until <= now);
             ended.extend(over.map(|(host, _)| host.clone()));
         }
@@ -70,12 +132,21 @@ impl Pool {
 
     /// The hosts that are kept for a group.
     pub(super) fn kept_for(&self, group: &GroupKey) -> impl Iterator<Item = usize> + '_ {
-        let hosts = self.reservations.by_group.get(group);
+        let whom = (self.reservations.len() != 0).then(|| group_of(group));
+        let hosts = whom.and_then(|it| self.reservations.by_whom.get(&it));
         hosts.into_iter().flat_map(BTreeMap::keys).filter_map(|it| self.find(it))
     }
 
+    /// Whether the host is kept, and nobody of the group is whom it is kept for.
     pub(super) fn is_kept_from(&self, seat: usize, group: &GroupKey) -> bool {
-        self.sets.reserved.has(seat)
-            && self.reservations.by_host.get(&self.seat(seat).host.id) != Some(group)
+        let whom = self.reservations.by_host.get(&self.seat(seat).host.id);
+        whom.is_some_and(|it| match it {
+            For::Group(job, config) => (job, config) != (&group.0, &group.1),
+            For::Instance(task) => task.job != group.0,
+        })
     }
+}
+
+fn group_of((job, config): &GroupKey) -> For {
+    For::Group(job.clone(), *config)
 }

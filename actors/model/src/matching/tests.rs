@@ -13,6 +13,7 @@ use crate::{
 
 mod preempting;
 mod properties;
+mod scenarios;
 mod scene;
 
 #[test]
@@ -129,7 +130,10 @@ fn ports_are_given_out_once_and_can_run_short() {
     let ports: BTreeSet<u16> = placed.iter().flat_map(|it| it.at.ports.values().copied()).collect();
     assert_eq!((placed.len(), ports.len()), (2, 4));
     let text = scene.story();
-    assert_eq!(text, "web/2 waits: Insufficient: ports (1 of 1); a needs 1 more port: 1 free\n");
+    assert_eq!(
+        text,
+        "web/2 waits: Insufficient: ports (1 of 1); a needs 1 more port: 1 free of 5\n"
+    );
     scene.end(&web.job.task(0));
     assert_eq!(scene.round().len(), 1);
 }

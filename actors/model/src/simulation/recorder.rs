@@ -10,7 +10,7 @@ use crate::{
     host::{Contact, Mode},
     ids::{HostId, JobKey, TaskKey},
     machine::Timestamp,
-    record::{Change, Record, RecordKey},
+    record::{Record, RecordKey},
     resources::Resources,
     task::{Status, Task},
     view::{HostView, JobView, Pending, View},
@@ -109,7 +109,7 @@ impl Recorder {
         let now = world.now();
         for news in world.take_news() {
             match news {
-                News::Committed(Change { key, record }) => match (key, record) {
+                News::Committed(change) => match (change.key, change.record) {
                     (RecordKey::Task(key), Some(Record::Task(task))) => {
                         self.task(now, key, Some(&task));
                     }
@@ -236,7 +236,7 @@ fn why(job: &JobView) -> Vec<String> {
     reasons.dedup();
     let words = |it: &Pending| {
         let all = it.hosts;
-        it.vetoes.iter().map(|(why, hosts)| format!("{why} on {hosts} of {all} hosts")).collect()
+        it.vetoes.iter().map(|it| format!("{} on {} of {all} hosts", it.reason, it.hosts)).collect()
     };
     let all: Vec<Vec<String>> = reasons.into_iter().map(words).collect();
     all.concat()

@@ -82,7 +82,7 @@ impl Default for Setup {
 #[derive(Clone, Debug)]
 pub enum News {
     /// This is on the scheduler's disk.
-    Committed(Change),
+    Committed(Box<Change>),
     /// A host has forgotten a run that ended, because the scheduler said that it may.
     Settled { host: HostId, task: TaskKey, id: TaskId, state: RunState },
     /// A request about a job, or a role's quota, was answered.
@@ -337,7 +337,7 @@ impl World {
                 Some(record) => self.records.insert(change.key.clone(), record.clone()),
                 None => self.records.remove(&change.key),
             };
-            self.news.push(News::Committed(change.clone()));
+            self.news.push(News::Committed(Box::new(change.clone())));
         }
     }
 

@@ -8,7 +8,9 @@ use crate::{
     config::TaskConfig,
     host::Host,
     ids::{Attempt, HostId, TaskKey},
-    task::Placement,
+    machine::Timestamp,
+    resources::Resources,
+    task::{Placement, Run, Status},
 };
 
 /// One thing that is different now.
@@ -16,8 +18,9 @@ use crate::{
 pub enum Move {
     /// A run has its place, and takes what its configuration says.
     Taken(Stay),
-    /// It needs it no longer.
-    Released(Stay),
+    /// It needs it no longer. If another run of the instance takes its place, because it was asked
+    /// to restart, and that one needs no more: since when it is over.
+    Released(Stay, Option<Timestamp>),
     /// A host is new, or another than it was in some way.
     Host(Arc<Host>),
     Gone(HostId),
@@ -98,5 +101,22 @@ impl View {
             })
         });
         hosts.chain(stays).collect()
+    }
+
+    /// Since when the run is over, if it was asked to restart and the next one needs no more.
+    pub(super) fn returns(
+        &self,
+        key: &TaskKey,
+        before: &Run,
+        after: Option<&Run>,
+    ) -> Option<Timestamp> {
+        let after = after.filter(|it| it.state.status().is_active())?;
+        let job = self.jobs.get(&key.job)?;
+        let (old, new) = (job.configs.get(&before.config)?, job.configs.get(&after.config)?);
+        let was_asked = before.state.status() == Status::Restarting;
+        let needs_no_more = new.resources.saturating_sub(old.resources) == Resources::default()
+            && new.ports.len() <= old.ports.len()
+            && new.constraints == old.constraints;
+        (was_asked && needs_no_more).then(|| after.events.first().map_or(Timestamp(0), |it| it.at))
     }
 }

@@ -50,7 +50,7 @@ impl Auditor {
     pub(crate) fn watch(&mut self, world: &mut World) -> Verdict {
         for news in world.take_news() {
             match news {
-                News::Committed(change) => self.committed(world, change)?,
+                News::Committed(change) => self.committed(world, *change)?,
                 News::Launched { host, task, id } => self.launched(world, &host, &task, &id)?,
                 News::Settled { id, state, .. } => self.settled(&id, state)?,
                 News::Answered { .. } => {}

@@ -87,7 +87,7 @@ fn add(dice: &mut Dice, id: &HostId, index: usize) -> Action {
     Action::AddHost {
         id: id.clone(),
         attributes,
-        capacity: Capacity { resources, ports: vec![(31_000, last)] },
+        capacity: Capacity { resources, ports: vec![(31_000, last)], ..Capacity::default() },
     }
 }
 

@@ -94,7 +94,7 @@ impl Host {
             version: "0".into(),
             protocol: PROTOCOL,
             attributes,
-            capacity: Capacity { resources, ports: vec![(31_000, 32_000)] },
+            capacity: Capacity { resources, ports: vec![(31_000, 32_000)], ..Capacity::default() },
         };
         Self { hello, reports, tasks: RefCell::default() }
     }

@@ -86,7 +86,7 @@ impl Drop for FakeHost {
 pub(crate) fn capacity(cpus: u64) -> Capacity {
     let resources =
         Resources { cpu_milli: cpus * 1000, ram_mb: 1 << 20, disk_mb: 1 << 20, gpus: 0 };
-    Capacity { resources, ports: vec![(31_000, 31_019)] }
+    Capacity { resources, ports: vec![(31_000, 31_019)], ..Capacity::default() }
 }
 
 /// Connects, again and again.

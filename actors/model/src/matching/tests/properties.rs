@@ -10,7 +10,7 @@ use crate::{
     host::{Contact, Host, Mode},
     ids::{HostId, JobKey},
     machine::Timestamp,
-    matching::{Matchmaker, Scheduling},
+    matching::{Matchmaker, Order, Scheduling},
     resources::{Constraint, Demand, Resources},
     view::HostView,
 };
@@ -90,6 +90,7 @@ fn host_of(which: usize, cores: u64, rack: usize, ports: u16) -> Host {
 }
 
 struct Cluster {
+    scheduling: Scheduling,
     scene: Scene,
     jobs: Vec<TaskConfig>,
 }
@@ -141,7 +142,7 @@ impl Cluster {
     /// A round, as it would be held by somebody who has just come.
     fn round(&mut self) {
         self.scene.matchmaker.catch_up(&self.scene.view);
-        let mut fresh = Matchmaker::new(Scheduling::default());
+        let mut fresh = Matchmaker::new(self.scheduling.clone());
         fresh.catch_up(&self.scene.view);
         assert_eq!(fresh.pool().in_words(), self.scene.matchmaker.pool().in_words());
         let waiting = self.scene.matchmaker.numbers().waiting;
@@ -213,10 +214,15 @@ proptest! {
     #[test]
     fn an_old_hand_and_a_newcomer_know_the_same(
         jobs in vec((0..3_u64, 0..3_usize, option::of(1..4_u32)), 4),
+        spread in prop_oneof![Just(None), Just(Some("host")), Just(Some("rack"))],
+        order in prop_oneof![Just(Order::Random), Just(Order::Cpu), Just(Order::Disk)],
         happenings in vec(happening(), 0..80),
     ) {
+        let spread = spread.map(str::to_owned);
+        let scheduling = Scheduling { spread, order: vec![order], ..Scheduling::default() };
         let jobs: Vec<_> = jobs.iter().enumerate().map(|(it, job)| config_of(it, job)).collect();
-        let mut cluster = Cluster { scene: Scene::new(&[]), jobs };
+        let scene = Scene::with(scheduling.clone(), &[]);
+        let mut cluster = Cluster { scheduling, scene, jobs };
         happenings.iter().for_each(|it| cluster.happen(it));
         cluster.round();
     }

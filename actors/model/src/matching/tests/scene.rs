@@ -159,6 +159,22 @@ impl Scene {
         self.matchmaker.answered(task, *attempt);
     }
 
+    /// It was asked to restart, and has ended: another run of it wants a place.
+    pub(super) fn restart(&mut self, task: &TaskKey) {
+        let attempt = self.view.task_of(task).unwrap().attempt;
+        let (state, message) = (crate::wire::RunState::Running, String::new());
+        self.tell(task, &Event::Reported { attempt, state, message: message.clone() });
+        self.tell(task, &Event::RestartAsked { message: message.clone() });
+        let state = crate::wire::RunState::Killed;
+        self.tell(task, &Event::Reported { attempt, state, message });
+    }
+
+    /// Its newest run seeks a place.
+    pub(super) fn again(&mut self, task: &TaskKey) {
+        let attempt = self.view.task_of(task).unwrap().attempt;
+        self.matchmaker.seek(self.now, task.clone(), attempt, ConfigId(1), &self.view);
+    }
+
     /// It has ended, if it was anywhere.
     pub(super) fn end(&mut self, task: &TaskKey) {
         let slot = self.view.task_of(task).filter(|it| it.is_active() && it.placement().is_some());
@@ -186,8 +202,8 @@ impl Scene {
         }
         for (job, instances, why) in self.matchmaker.reasons(self.now) {
             text += &format!("{}/{instances} waits:", job.name);
-            for (veto, count) in &why.vetoes {
-                text += &format!(" {veto} ({count} of {});", why.hosts);
+            for it in &why.vetoes {
+                text += &format!(" {} ({} of {});", it.reason, it.hosts, why.hosts);
             }
             match &why.nearest {
                 Some((host, lack)) => text += &format!(" {host} {lack}\n"),

@@ -273,7 +273,7 @@ impl HostGroup {
             disk_mb: self.disk_mb,
             gpus: self.gpus,
         };
-        let capacity = Capacity { resources, ports };
+        let capacity = Capacity { resources, ports, ..Capacity::default() };
         let given: Attributes = self.attributes.into_iter().map(|(k, v)| (k, v.set())).collect();
         let host = |number: u32| {
             let name = &self.name;
