@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(limit, Resources { cpu_milli: 4500, ram_mb: 1024, disk_mb: 0, gpus: 0 });
         assert_eq!(pointers("[]"), [""]);
         assert_eq!(pointers(r#"{"cpu": 4}"#), ["/ram_mb", "/disk_mb"]);
-        // Scenario 40: -1.
+        // Nobody has less than nothing.
         let negative = r#"{"cpu": -1, "ram_mb": -1, "disk_mb": 0.5, "gpus": 1, "a/b": 2}"#;
         assert_eq!(pointers(negative), ["/a~1b", "/gpus", "/cpu", "/ram_mb", "/disk_mb"]);
         assert_eq!(pointers(r#"{"cpu": 1e300, "ram_mb": 1, "disk_mb": 1}"#), ["/cpu"]);

@@ -24,9 +24,8 @@ async fn hosts_are_asked_what_they_have() {
     site.stop().await;
 }
 
-// Scenario 77; the cluster's own tests prune something.
 #[actix_rt::test]
-async fn only_what_has_ended_is_pruned() {
+async fn s77_only_what_has_ended_is_pruned() {
     let site = Site::start();
     let path = "/api/v1/admin/prune";
     let refused = site.post(path, &json!({"role": "r", "statuses": ["LOST", "RUNNING"]})).await;

@@ -8,9 +8,8 @@ use crate::{
     site::{Site, job, roomy, service},
 };
 
-// Scenario 67, and what is shown of it.
 #[actix_rt::test]
-async fn a_host_is_emptied_and_says_how_far_that_has_come() {
+async fn s67_a_host_is_emptied_and_says_how_far_that_has_come() {
     let site = Site::start();
     let _h1 = Host::join(&site.scheduler, "h1", roomy()).await;
     let mut web = service("web", 20, "sleep 9");

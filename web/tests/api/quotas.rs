@@ -14,9 +14,8 @@ fn production(name: &str, cores: u32) -> serde_json::Value {
     json!({"jobs": [job]})
 }
 
-// Scenarios 35 and 40.
 #[actix_rt::test]
-async fn a_role_has_what_its_quota_allows_and_an_operator_says_how_much_that_is() {
+async fn s35_s40_a_role_has_what_its_quota_allows_and_an_operator_says_how_much_that_is() {
     let site = Site::start();
     let path = "/api/v1/quotas/www";
     let nothing = json!({"cpu": 0.0, "ram_mb": 0, "disk_mb": 0});

@@ -170,9 +170,8 @@ fn create(name: &str, tier: &str, (cpu, ram, disk): (u64, u64, u64), instances: 
     Wish::Create { config, instances, by: "ada".into() }
 }
 
-// Scenario 35.
 #[test]
-fn a_role_gets_what_its_quota_allows_and_not_more() {
+fn s35_a_role_gets_what_its_quota_allows_and_not_more() {
     let mut role = Role::with(Some((4, 4, 4)));
     assert_eq!(role.create("first", "preferred", (3, 3, 3), 1), Ok(()));
     let refused = role.create("second", "preferred", (2, 1, 1), 1).unwrap_err();
@@ -211,9 +210,8 @@ fn a_role_without_a_quota_may_have_anything_unless_quotas_are_enforced() {
     assert_eq!(role.ask("web", wish("preferred"), RULES), Ok(()));
 }
 
-// Scenario 40.
 #[test]
-fn a_quota_is_never_less_than_what_is_used() {
+fn s40_a_quota_is_never_less_than_what_is_used() {
     let mut role = Role::with(Some((5, 5, 5)));
     role.create("web", "preferred", (4, 4, 4), 1).unwrap();
     let set = |limit| {

@@ -143,9 +143,8 @@ fn coordinator(url: &str) -> SlaPolicy {
     SlaPolicy::Coordinator { coordinator_url: url.into(), status_key: "drain".into() }
 }
 
-// Scenario 65.
 #[test]
-fn a_count_of_instances_has_to_have_been_up_for_long() {
+fn s65_a_count_of_instances_has_to_have_been_up_for_long() {
     for (production, need, up, leave) in [
         (true, count(2), [Some(40), Some(40), Some(40)], "0"),
         // Who has not been up for long itself is not missed.

@@ -22,9 +22,8 @@ fn config(role: &str, preemptible: bool, priority: i64) -> TaskConfig {
     TaskConfig { class, job, priority, ..config }
 }
 
-// Scenario 31.
 #[test]
-fn tiers_count_everywhere_and_priority_within_a_role() {
+fn s31_tiers_count_everywhere_and_priority_within_a_role() {
     let (firm, soft) = (false, true);
     for (pending, running, may) in [
         (("www", firm, 0), ("www", soft, 0), true),
@@ -53,7 +52,6 @@ fn as_little_goes_as_makes_room() {
     let nothing = room(0, 0);
     let (small, big) = (room(1, 512), room(4, 4096));
     for (needs, slack, running, expected) in [
-        // Scenario 32.
         (room(2, 1024), nothing, vec![small, small, big], Some(vec![2])),
         // What is free counts.
         (room(2, 1024), room(1, 512), vec![small, small], Some(vec![0])),

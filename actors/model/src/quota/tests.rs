@@ -69,9 +69,8 @@ fn each_kind_of_work_has_its_bucket_and_gpus_have_none() {
     }
 }
 
-// Scenario 37.
 #[test]
-fn a_cron_job_keeps_room_for_its_next_firing() {
+fn s37_a_cron_job_keeps_room_for_its_next_firing() {
     let template = prod(4);
     let cron = |running| {
         let running = vec![part(&template, running)];
@@ -90,9 +89,8 @@ fn a_cron_job_keeps_room_for_its_next_firing() {
     assert_eq!(cron.consumption().prod_dedicated, all(4));
 }
 
-// Scenario 38.
 #[test]
-fn a_job_under_update_counts_as_the_larger_of_its_sides() {
+fn s38_a_job_under_update_counts_as_the_larger_of_its_sides() {
     let (foo, old, new) = (prod(2), prod(1), prod(2));
     let claims = [
         Claim::Instances(vec![part(&foo, 1)]),

@@ -213,9 +213,8 @@ mod tests {
         figures.uptimes_ms.iter().map(|(_, ms)| ms.round() / 1000.0).collect()
     }
 
-    // Scenario 62.
     #[test]
-    fn an_uptime_is_what_so_many_instances_reach() {
+    fn s62_an_uptime_is_what_so_many_instances_reach() {
         let aged = |instance, age: u64| run(instance, 1, &[(1000 - age, Status::Running)]);
         let hundred: Vec<_> = (1..=100).map(|age| aged(u32::try_from(age).unwrap(), age)).collect();
         let figures = Figures::of(&hundred, &[], &wanted(1000, 60));
@@ -230,9 +229,8 @@ mod tests {
         assert_eq!((thousandths(&none), none.platform_uptime_percent), (vec![0.0; 6], 100.0));
     }
 
-    // Scenario 64.
     #[test]
-    fn only_what_the_platform_did_counts_against_it() {
+    fn s64_only_what_the_platform_did_counts_against_it() {
         use Status::{Assigned, Draining, Killed, Killing, Lost, Pending, Running, Starting};
         let percent = |ended: &[(u64, Status)], current: &[(u64, Status)]| {
             let ended = [run(0, 1, ended)];

@@ -153,9 +153,8 @@ async fn whom_a_policy_would_keep_for_ever_leaves_when_the_time_is_up() {
     assert!(shown().is_empty());
 }
 
-// Scenario 67.
 #[tokio::test]
-async fn a_host_is_drained_and_activated_again() {
+async fn s67_a_host_is_drained_and_activated_again() {
     let (cluster, _hosts) = Cluster::with_production(1).await;
     let scheduler = &cluster.scheduler;
     scheduler.drain(&"h1".into(), at_once()).await.unwrap();

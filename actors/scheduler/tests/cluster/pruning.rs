@@ -140,9 +140,8 @@ async fn configurations_go_with_the_last_run_that_had_them() {
     assert_eq!(cluster.count(Status::Running), 1);
 }
 
-// Scenario 77.
 #[tokio::test]
-async fn an_operator_prunes_as_many_as_asked_for() {
+async fn s77_an_operator_prunes_as_many_as_asked_for() {
     let cluster = Cluster::start();
     let host = cluster.host("h1", capacity(4));
     cluster.scheduler.create(adhoc(5), "somebody").await.unwrap();
@@ -161,9 +160,8 @@ async fn an_operator_prunes_as_many_as_asked_for() {
     assert_eq!(cluster.scheduler.stats().pruned.get(), 4);
 }
 
-// Scenario 10.
 #[tokio::test]
-async fn a_run_that_nobody_knows_is_ended_and_not_stored() {
+async fn s10_a_run_that_nobody_knows_is_ended_and_not_stored() {
     let cluster = Cluster::start();
     let host = cluster.host("h1", capacity(4));
     let Job { config, .. } = job(1, "echo", 0.1);

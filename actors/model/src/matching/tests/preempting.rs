@@ -56,9 +56,8 @@ fn full(tenant: &TaskConfig) -> Scene {
     scene
 }
 
-// Scenario 31.
 #[test]
-fn who_has_waited_for_long_takes_the_place_of_who_has_to_give_way() {
+fn s31_who_has_waited_for_long_takes_the_place_of_who_has_to_give_way() {
     let (soft, firm_one) = (config("batch"), firm(config("web")));
     for (tenant, seeker, leaves) in [
         (&soft, &firm_one, "batch/0"),
@@ -78,9 +77,8 @@ fn who_has_waited_for_long_takes_the_place_of_who_has_to_give_way() {
     }
 }
 
-// Scenario 32.
 #[test]
-fn as_few_leave_as_make_room() {
+fn s32_as_few_leave_as_make_room() {
     let mut scene = Scene::new(&[host("h1", 6, &[])]);
     let (small, big) = (sized(config("small"), 1, 512), sized(config("big"), 4, 4096));
     scene.put(&small, 1, 0, "h1");
@@ -105,9 +103,8 @@ fn what_is_free_is_used_and_who_leaves_anyway_is_not_asked() {
     assert_eq!(scene.wait(3).preempt(), "", "nobody leaves in vain");
 }
 
-// Scenario 34.
 #[test]
-fn a_place_that_was_made_is_kept_for_those_it_was_made_for() {
+fn s34_a_place_that_was_made_is_kept_for_those_it_was_made_for() {
     let mut scene = full(&config("batch"));
     let (web, other) = (firm(config("web")), firm(config("other")));
     scene.seek(&web, [0]);

@@ -1,8 +1,10 @@
-//! Airglow runs tasks as Aurora did. What Aurora did was written down as numbered scenarios, before
-//! Airglow was begun, and a test that shows one of them has its number at the beginning of its name.
-//! Here they all are. Each has a test, or a reason why there cannot be one.
+//! Airglow schedules and runs tasks as Aurora did. What Aurora did was written down as numbered
+//! scenarios, before Airglow was begun, and a test that shows one of them has its number at the
+//! beginning of its name, in whichever package it is. Here they all are. Each has a test, or a reason
+//! why there cannot be one.
 //!
-//! `P`: who may run when; `R`: tasks and their processes; `H`: health; `E`: a task's life on a host.
+//! `P`: who may run when; `R`: tasks and their processes; `H`: health; `E`: a task's life on a host;
+//! `S`: what the scheduler decides.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
 
@@ -76,12 +78,51 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("E10", "asked to leave over HTTP", ""),
     ("E14", "users that do not exist", "tasks in images are refused when a job is submitted"),
     ("E16", "ports by all their names", ""),
+    ("S1", "a service that finishes", ""),
+    ("S2", "a job that is done", ""),
+    ("S4", "the last failure that was allowed", ""),
+    ("S5", "failures without a limit", ""),
+    ("S7", "killed before there was a place", ""),
+    ("S8", "killed while it runs", ""),
+    ("S10", "a host runs what nobody knows", ""),
+    ("S11", "restarted", ""),
+    ("S13", "a kill without an answer", ""),
+    ("S14", "partitioned for too long", ""),
+    ("S16", "partitioned, and never given up", ""),
+    ("S17", "killed or restarted while partitioned", ""),
+    ("S19", "flapping", "the first flap waits too, as it was meant"),
+    ("S20", "runs that ended early and are no flaps", ""),
+    ("S22", "a dedicated host", ""),
+    ("S23", "whose a dedicated host may be", ""),
+    ("S25", "constraints on what a host lacks", ""),
+    ("S26", "hosts in maintenance", ""),
+    ("S28", "the fullest host that fits", ""),
+    ("S29", "too few ports, and how far from fitting", ""),
+    ("S31", "who preempts whom", ""),
+    ("S32", "which victims", ""),
+    ("S34", "a host that is kept for a preemptor", ""),
+    ("S35", "more than the quota", ""),
+    ("S37", "the quota that an idle cron job takes", ""),
+    ("S38", "the quota that a job takes while it is updated", ""),
+    ("S40", "a quota below what is used", ""),
+    ("S62", "how long instances have been up", ""),
+    ("S64", "how much of the time instances were up", ""),
+    ("S65", "who may leave without breaking an SLA", ""),
+    ("S67", "a host is drained", "a host that is not known is an error, not an empty answer"),
+    ("S70", "how many instances, and which names", ""),
+    ("S71", "restarting some and adding some", ""),
+    ("S77", "forgetting ended tasks on demand", ""),
 ];
 
 /// Numbers without a test, and why.
 const ABSENT: &[(&str, &str)] = &[
     ("E11", "announces instances in ZooKeeper; Airglow has none, and its API knows where they are"),
     ("E13", "credentials for ZooKeeper"),
+    ("S61", "there is no cron yet"),
+    ("S68", "there are no updates yet, so they have no history"),
+    ("S73", "there is one scheduler, so it always leads"),
+    ("S74", "no service behind the API's own address yet"),
+    ("S76", "there are no backups yet"),
 ];
 
 /// Of every function in the repository's Rust files that has numbers at the beginning of its name.
@@ -116,7 +157,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn is_number(word: &str) -> bool {
-    let digits = word.strip_prefix(['p', 'r', 'h', 'e']).unwrap_or_default();
+    let digits = word.strip_prefix(['p', 'r', 'h', 'e', 's']).unwrap_or_default();
     !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit())
 }
 
