@@ -42,6 +42,12 @@ pub(crate) trait Role: Machine {
         None
     }
 
+    /// The event was true when it was sent and is not any more.
+    fn is_overtaken(event: &Self::Event, view: &ReadModel) -> bool {
+        let _ = (event, view);
+        false
+    }
+
     /// It has nothing to wait for and nothing to say, so it need not be there: its record, or that
     /// there is none, says all. Whoever has a word for it starts it again.
     fn rests(&self) -> bool {
@@ -99,6 +105,11 @@ impl<M: Role> Entity<M> {
         receipt: Option<Receipt>,
         ctx: &mut Context<Self>,
     ) {
+        if M::is_overtaken(event, &self.shared.view) {
+            tracing::debug!(key = %self.key, ?event, "overtaken");
+            receipt.into_iter().for_each(|it| it.settle(Settled::Committed));
+            return self.leave_if_resting();
+        }
         let next = match self.state.step(at, event) {
             Ok(next) => next,
             Err(rejected) => {

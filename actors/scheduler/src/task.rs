@@ -42,6 +42,10 @@ impl Role for Task {
         self.overheard(view)
     }
 
+    fn is_overtaken(event: &Event, view: &ReadModel) -> bool {
+        matches!(event, Event::HostUnreachable { .. }) && view.read(|it| event.is_overtaken(it))
+    }
+
     fn rests(&self) -> bool {
         !self.is_active()
     }

@@ -256,7 +256,7 @@ async fn a_scheduler_that_crashes_all_the_time_says_that_it_cannot_go_on() {
 }
 
 #[test]
-fn a_task_that_missed_its_host_falling_silent_finds_it_in_the_records() {
+fn whether_a_host_is_silent_stands_in_the_records_whatever_was_heard() {
     let (attempt, message) = (Attempt(1), String::new());
     let at = Placement { host: "h1".into(), ports: Default::default() };
     let story = [
@@ -280,4 +280,6 @@ fn a_task_that_missed_its_host_falling_silent_finds_it_in_the_records() {
     assert_eq!(running.overheard(&silent), Some(heard.clone()));
     let partitioned = running.step(Timestamp(2), &heard).unwrap();
     assert_eq!(partitioned.overheard(&silent), None);
+    // The other way round: it hears of a silence that is over, since the mail was slow.
+    assert!(heard.is_overtaken(&view(host::Contact::Up { since })) && !heard.is_overtaken(&silent));
 }

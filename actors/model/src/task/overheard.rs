@@ -2,7 +2,7 @@
 //! lost with whoever it was before.
 
 use super::{Event, Status, Task};
-use crate::{host::Contact, instances::InstanceSet, job::Unwanted, view::View};
+use crate::{host::Contact, ids::HostId, instances::InstanceSet, job::Unwanted, view::View};
 
 impl Task {
     /// What others' records say should happen to it, and it does not know.
@@ -35,8 +35,30 @@ fn nobody_wants(task: &Task) -> Unwanted {
 /// That its host cannot be reached, if that is so and it does not know.
 fn silenced(task: &Task, view: &View) -> Option<Event> {
     let host = &task.placement().filter(|_| task.is_active())?.host;
-    let contact = view.hosts.get(host)?.host.contact;
-    let is_silent = matches!(contact, Contact::Unreachable { .. });
     let knows = task.status() == Some(Status::Partitioned);
-    (is_silent && !knows).then(|| Event::HostUnreachable { host: host.clone() })
+    (is_silent(host, view) && !knows).then(|| Event::HostUnreachable { host: host.clone() })
+}
+
+fn is_silent(host: &HostId, view: &View) -> bool {
+    let host = view.hosts.get(host);
+    host.is_some_and(|it| matches!(it.host.contact, Contact::Unreachable { .. }))
+}
+
+impl Event {
+    /// Word of this was under way for so long that it is not true any more.
+    pub fn is_overtaken(&self, view: &View) -> bool {
+        match self {
+            Self::HostUnreachable { host } => !is_silent(host, view),
+            Self::Wanted { .. }
+            | Self::Placed { .. }
+            | Self::Reported { .. }
+            | Self::KillAsked { .. }
+            | Self::RestartAsked { .. }
+            | Self::PreemptAsked { .. }
+            | Self::DrainAsked { .. }
+            | Self::HostForgot { .. }
+            | Self::Pruned { .. }
+            | Self::TimedOut => false,
+        }
+    }
 }
