@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -235,8 +236,10 @@ fn every_example_is_tried_here() {
     let here = here.unwrap();
     for file in files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples")) {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        // What another example includes is tried with it, and what needs no cluster in `run_verb`.
-        let elsewhere = name == "greeting" || file.extension().is_some_and(|it| it == "thermos");
+        // What another example includes is tried with it; what needs no cluster, in `run_verb` and
+        // `operating`.
+        let needs_none = |it: &OsStr| it == "thermos" || it == "yaml";
+        let elsewhere = name == "greeting" || file.extension().is_some_and(needs_none);
         let tried = elsewhere || here.contains(&format!("\"{name}\""));
         assert!(tried, "no test submits {name}");
     }
