@@ -54,13 +54,13 @@ fn a_launch_that_is_repeated_or_out_of_date_is_ignored() {
     let mut bench = Bench::new();
     let task =
         || json!({ "processes": [{ "name": "p", "cmdline": "echo ran >> ran; sleep 1000" }] });
-    for (id, attempt) in [("second", 2), ("second", 2), ("first", 1)] {
+    for (id, attempt) in [("slot-2", 2), ("slot-2", 2), ("slot-1", 1)] {
         bench.say(&ToExecutor::Launch(Box::new(order(id, 0, attempt, task()))));
     }
-    bench.runs("second");
-    assert_eq!(bench.written("second", "ran"), "ran");
-    assert!(!bench.data().join("tasks/first").exists());
-    assert!(bench.reports.iter().all(|it| *it.task_id.0 == *"second"));
+    bench.runs("slot-2");
+    assert_eq!(bench.written("slot-2", "ran"), "ran");
+    assert!(!bench.data().join("tasks/slot-1").exists());
+    assert!(bench.reports.iter().all(|it| *it.task_id.0 == *"slot-2"));
 }
 
 fn files_of_a_sandbox_can_be_read_and_others_cannot() {
