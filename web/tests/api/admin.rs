@@ -12,6 +12,7 @@ use crate::{
 async fn hosts_are_asked_what_they_have() {
     let site = Site::start();
     let _host = Host::join(&site.scheduler, "h1", roomy()).await;
+    site.until("/api/v1/hosts", |it| it["items"][0]["state"] == "up").await;
     let path = "/api/v1/admin/reconcile";
     for (body, status, asked) in [
         (json!({}), 202, json!(1)),
