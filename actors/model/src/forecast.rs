@@ -6,7 +6,7 @@
 //! First all that depends on the view is [drafted](draft), so that nobody has to wait for it while
 //! places are sought.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 mod diff;
 #[cfg(test)]
@@ -22,6 +22,7 @@ use crate::{
     job::{self, Job},
     machine::{Machine, Timestamp},
     matching::{Matchmaker, Placed},
+    preemption::Preemption,
     quota::{Balance, Claim, Part},
     task::{Effect, Task},
     view::{JobView, Pending, View},
@@ -39,8 +40,17 @@ pub struct Forecast {
     pub placements: BTreeMap<HostId, Share>,
     /// Who would find no place, and why.
     pub pending: Vec<(InstanceSet, Arc<Pending>)>,
+    pub preempted: Preempted,
     /// Its role's.
     pub quota: Balance,
+}
+
+/// Who would have to give way to those who find no place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preempted {
+    /// When those have waited for so long.
+    pub after: Duration,
+    pub tasks: Vec<(TaskKey, HostId)>,
 }
 
 /// What a host would get of a job.
@@ -79,9 +89,25 @@ pub fn draft(view: &View, rules: Rules, now: Timestamp, jobs: &[config::Job]) ->
 }
 
 /// Who would be where, by a matchmaker that has caught up with the view of the drafts, and that is
-/// not used for anything else after this.
-pub fn forecast(drafts: Vec<Draft>, mut matchmaker: Matchmaker, now: Timestamp) -> Vec<Forecast> {
-    drafts.into_iter().map(|it| it.play_out(&mut matchmaker, now)).collect()
+/// not used for anything but forecasts after this.
+pub fn forecast(drafts: Vec<Draft>, matchmaker: &mut Matchmaker, now: Timestamp) -> Vec<Forecast> {
+    drafts.into_iter().map(|it| it.play_out(matchmaker, now)).collect()
+}
+
+/// Who would have to give way then, by the same matchmaker.
+pub fn preempt(
+    forecasts: &mut [Forecast],
+    matchmaker: &mut Matchmaker,
+    now: Timestamp,
+    view: &View,
+    rules: &Preemption,
+) {
+    for it in forecasts.iter_mut().filter(|it| !it.pending.is_empty()) {
+        let host_of = |task: &TaskKey| Some(view.task_of(task)?.placement()?.host.clone());
+        let victims = matchmaker.would_preempt(&it.key, now, view, rules).into_iter();
+        let tasks = victims.filter_map(|it| host_of(&it.task).map(|host| (it.task, host)));
+        it.preempted = Preempted { after: rules.delay, tasks: tasks.collect() };
+    }
 }
 
 impl Draft {
@@ -106,6 +132,7 @@ impl Draft {
             diff: Diff::of(there, job),
             placements: BTreeMap::new(),
             pending: Vec::new(),
+            preempted: Preempted::default(),
             quota,
         };
         Self { forecast, config, seekers }

@@ -17,7 +17,7 @@ use airglow_kit::{
 use airglow_model::{
     admission::{Rules, Wish},
     config,
-    forecast::{Forecast, draft, forecast},
+    forecast::{Forecast, draft, forecast, preempt},
     ids::{HostId, JobKey, TaskId, TaskKey},
     instances::InstanceSet,
     policy::Policy,
@@ -249,12 +249,17 @@ impl Scheduler {
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;
         let mut double = entities.matchmaker.send(Double).await.map_err(|_| not_now())?;
         let (view, rules, at) = (self.view().clone(), self.inner.rules(), now());
+        let preemption = self.inner.policy.preemption.clone();
         let think = move || {
             let drafts = view.read(|view| {
                 double.catch_up(view);
                 draft(view, rules, at, &jobs)
             });
-            forecast(drafts, double, at)
+            let mut forecasts = forecast(drafts, &mut double, at);
+            if forecasts.iter().any(|it| !it.pending.is_empty()) {
+                view.read(|view| preempt(&mut forecasts, &mut double, at, view, &preemption));
+            }
+            forecasts
         };
         spawn_blocking(think).await.map_err(|_| not_now())
     }

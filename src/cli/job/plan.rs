@@ -2,8 +2,9 @@
 
 use std::{io::Write, path::PathBuf};
 
+use airglow_model::machine::Timestamp;
 use airglow_web::api::{
-    Amount, Change, ConfigDiff, JobForecast, Placement, QuotaForecast, Waiting,
+    Amount, Change, ConfigDiff, JobForecast, Placement, Preempted, QuotaForecast, Waiting,
 };
 use anstyle::AnsiColor;
 use serde_json::Value;
@@ -48,6 +49,7 @@ fn render(key: &FullKey, it: &JobForecast) -> String {
         let reason = reason(&unplaced.why);
         format!("{count} would stay PENDING ({instances}): {reason}\n")
     }));
+    parts.extend(it.preempted.iter().map(preempted));
     parts.push(quota(&it.quota));
     parts.join("\n")
 }
@@ -117,6 +119,12 @@ fn reason(Waiting { hosts, vetoes, nearest }: &Waiting) -> String {
     }
 }
 
+fn preempted(Preempted { after_secs, tasks }: &Preempted) -> String {
+    let long = screen::age(Timestamp(0), Timestamp(after_secs * 1000));
+    let tasks: String = tasks.iter().map(|it| format!("  {} on {}\n", it.task, it.host)).collect();
+    format!("After {long} these would have to give way:\n{tasks}")
+}
+
 fn quota(QuotaForecast { role, limit, used_before, used_after, short }: &QuotaForecast) -> String {
     let Some(limit) = limit else { return format!("Quota of {role}: none is set\n") };
     let amounts = |of: fn(&Amount) -> f64| (of(used_before), of(used_after), of(limit));
@@ -178,6 +186,7 @@ mod tests {
                 {"host": "h1", "instances": "0,2"}, {"host": "h2", "instances": "1"},
             ],
             "pending": [{"instances": "3", "why": why}],
+            "preempted": {"after_secs": 180, "tasks": [{"task": "www/prod/old/3", "host": "h2"}]},
             "quota": {"role": "www", "used_before": none, "used_after": none, "short": []},
         }));
         assert_eq!(
@@ -203,6 +212,9 @@ h2    1      1
 1 instance would stay PENDING (3): no host fits, of 2 hosts.
   Insufficient: CPU on 2 hosts
   Nearest: h1 (needs 1 more core)
+
+After 3m these would have to give way:
+  www/prod/old/3 on h2
 
 Quota of www: none is set
 "

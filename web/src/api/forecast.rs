@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use airglow_model::{forecast, instances::InstanceSet, quota, view::Pending};
+use airglow_model::{
+    forecast,
+    ids::{HostId, TaskKey},
+    instances::InstanceSet,
+    quota,
+    view::Pending,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -32,6 +38,9 @@ pub struct JobForecast {
     pub placements: Vec<Placement>,
     /// Instances for which there is no place, and why.
     pub pending: Vec<Unplaced>,
+    /// Absent if nobody would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preempted: Option<Preempted>,
     pub quota: QuotaForecast,
 }
 
@@ -94,6 +103,21 @@ pub struct Unplaced {
     pub why: Waiting,
 }
 
+/// Who would have to give way to those without a place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Preempted {
+    /// When those have waited for so long.
+    pub after_secs: u64,
+    pub tasks: Vec<PreemptedTask>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreemptedTask {
+    #[schema(example = "www-data/prod/batch/3")]
+    pub task: String,
+    pub host: String,
+}
+
 /// Why there is no place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Waiting {
@@ -127,6 +151,15 @@ impl From<Vec<forecast::Forecast>> for Forecast {
     }
 }
 
+fn preempted(it: &forecast::Preempted) -> Option<Preempted> {
+    let task = |(task, host): &(TaskKey, HostId)| PreemptedTask {
+        task: task.to_string(),
+        host: host.to_string(),
+    };
+    let tasks: Vec<_> = it.tasks.iter().map(task).collect();
+    (!tasks.is_empty()).then_some(Preempted { after_secs: it.after.as_secs(), tasks })
+}
+
 impl From<forecast::Forecast> for JobForecast {
     fn from(it: forecast::Forecast) -> Self {
         let placements = it.placements.into_iter().map(|(host, share)| Placement {
@@ -144,6 +177,7 @@ impl From<forecast::Forecast> for JobForecast {
             diff: it.diff.into(),
             placements: placements.collect(),
             pending: pending.collect(),
+            preempted: preempted(&it.preempted),
         }
     }
 }

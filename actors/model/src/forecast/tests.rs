@@ -27,6 +27,9 @@ fn told(it: &Forecast) -> String {
             why.vetoes.iter().map(|it| format!("{} ({})", it.reason, it.hosts)).collect();
         text += &format!("  {who} waits: {}\n", vetoes.join(", "));
     }
+    for (task, host) in &it.preempted.tasks {
+        text += &format!("  {task} leaves {host} after {} s\n", it.preempted.after.as_secs());
+    }
     let cores = |it: crate::quota::Consumption| it.prod_shared.cpu_milli / 1000;
     text + &format!("  cores: {} → {}\n", cores(it.quota.before), cores(it.quota.after))
 }
@@ -54,6 +57,25 @@ web: 0 → 4
 api: 0 → 1
   0 waits: Insufficient: CPU (2)
   cores: 0 → 0
+"
+    );
+}
+
+#[test]
+fn who_would_have_to_give_way_is_named() {
+    let mut world = World::new(&[host("a", 1, "r1"), host("b", 1, "r2")]);
+    world.create(&job("batch", 2, &[])).unwrap();
+    let forecasts = world.forecast(&[job("web", 1, &[production()]), job("more", 1, &[])]);
+    assert_eq!(
+        all(&forecasts),
+        "\
+web: 0 → 1
+  0 waits: Insufficient: CPU (2)
+  www/prod/batch/0 leaves a after 180 s
+  cores: 0 → 1
+more: 0 → 1
+  0 waits: Insufficient: CPU (2)
+  cores: 1 → 1
 "
     );
 }

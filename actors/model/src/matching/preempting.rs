@@ -55,7 +55,38 @@ impl Matchmaker {
     pub fn preempt(&mut self, now: Timestamp, view: &View, rules: &Preemption) -> Vec<Victim> {
         self.catch_up(view);
         self.end_reservations(now);
-        let mut turns: VecDeque<Seeker> = self.seekers(now, view, rules).into();
+        let seekers = self.seekers(now, view, rules);
+        self.make_room(seekers, now, view, rules)
+    }
+
+    /// Who would have to give way to those of a job who have found nothing, had they waited for
+    /// long enough.
+    pub fn would_preempt(
+        &mut self,
+        job: &JobKey,
+        now: Timestamp,
+        view: &View,
+        rules: &Preemption,
+    ) -> Vec<Victim> {
+        let groups = self.groups.iter();
+        let waits = |key: &GroupKey, it: &Group| key.0 == *job && it.is_stuck && rules.enabled;
+        let waiting = groups.filter(|(key, group)| waits(key, group));
+        let seeker = |(key, group): (&GroupKey, &Group)| Seeker {
+            key: key.clone(),
+            instances: group.waiting.len(),
+        };
+        let seekers = waiting.map(seeker).filter(|it| 0 < it.instances).collect();
+        self.make_room(seekers, now, view, rules)
+    }
+
+    fn make_room(
+        &mut self,
+        seekers: Vec<Seeker>,
+        now: Timestamp,
+        view: &View,
+        rules: &Preemption,
+    ) -> Vec<Victim> {
+        let mut turns: VecDeque<Seeker> = seekers.into();
         let mut victims = Vec::new();
         let mut places = 0;
         while let Some(mut seeker) = turns.pop_front().filter(|_| places < PLACES_MAX) {

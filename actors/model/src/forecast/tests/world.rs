@@ -71,7 +71,10 @@ impl World {
     pub(super) fn forecast(&self, jobs: &[config::Job]) -> Vec<Forecast> {
         let mut double = self.matchmaker.double();
         double.catch_up(&self.view);
-        forecast(draft(&self.view, RULES, self.now, jobs), double, self.now)
+        let drafts = draft(&self.view, RULES, self.now, jobs);
+        let mut forecasts = forecast(drafts, &mut double, self.now);
+        preempt(&mut forecasts, &mut double, self.now, &self.view, &Preemption::default());
+        forecasts
     }
 
     pub(super) fn create(&mut self, job: &config::Job) -> Result<(), Refusal> {
