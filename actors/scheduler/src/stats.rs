@@ -1,6 +1,6 @@
 //! What is counted as it happens, because no record says it afterwards.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use airglow_model::{
     machine::Rejected,
@@ -36,6 +36,15 @@ pub struct Stats {
     waiting_groups: Gauge,
     waiting: Gauge,
     given: Gauge,
+    /// Hosts that were ruled out when it was explained why somebody waits.
+    vetoes: Family<Vetoed, Counter>,
+    preempted: Counter,
+    reserved: Gauge,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
+struct Vetoed {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -72,6 +81,9 @@ impl Default for Stats {
             waiting_groups: Gauge::default(),
             waiting: Gauge::default(),
             given: Gauge::default(),
+            vetoes: Family::default(),
+            preempted: Counter::default(),
+            reserved: Gauge::default(),
         }
     }
 }
@@ -101,6 +113,13 @@ impl Stats {
         self.waiting.set(number(numbers.waiting));
         self.waiting_groups.set(number(numbers.waiting_groups));
         self.given.set(number(numbers.given));
+        self.reserved.set(number(numbers.reserved));
+        // They are counted where they happen, by a matchmaker that may be a new one.
+        self.preempted.inner().store(numbers.preempted, Relaxed);
+        for (kind, &count) in &numbers.vetoes {
+            let kind = kind.name();
+            self.vetoes.get_or_create(&Vetoed { kind }).inner().store(count, Relaxed);
+        }
     }
 
     /// Something happened to an entity that makes no sense to it.
@@ -142,6 +161,11 @@ impl Stats {
         registry.register("waiting_tasks", "Instances that wait for a place", it.waiting.clone());
         let help = "Placements on their way to the disk";
         registry.register("placements_under_way", help, it.given.clone());
+        let help = "Hosts ruled out, whenever it was explained why somebody waits";
+        registry.register("placement_vetoes", help, it.vetoes.clone());
+        registry.register("preempted_tasks", "Runs that had to give way", it.preempted.clone());
+        let help = "Hosts that are kept for somebody";
+        registry.register("reserved_hosts", help, it.reserved.clone());
     }
 }
 
@@ -151,6 +175,7 @@ mod tests {
         config::Ports,
         ids::{Attempt, ConfigId, JobKey},
         machine::{Machine, Timestamp},
+        matching::VetoKind,
         task::{Event, Placement, Policy},
     };
     use prometheus_client::encoding::text;
@@ -186,10 +211,7 @@ mod tests {
             stats.stepped(&task, &next);
             task = next;
         }
-        let mut registry = Registry::with_prefix("airglow");
-        stats.register(&mut registry);
-        let mut text = String::new();
-        text::encode(&mut text, &registry).unwrap();
+        let text = printed(&stats);
         for line in [
             "airglow_task_transitions_total{status=\"ASSIGNED\"} 2",
             "airglow_task_transitions_total{status=\"FAILED\"} 1",
@@ -200,5 +222,32 @@ mod tests {
             assert!(text.contains(line), "{line}: {text}");
         }
         assert!(stats.kill_retries.get() > 1, "{text}");
+    }
+
+    #[test]
+    fn what_the_matchmaker_counts_is_shown_as_it_counts_it() {
+        let stats = Stats::default();
+        for looks in [3, 5] {
+            let vetoes = [(VetoKind::Cpu, looks)].into();
+            let numbers = Numbers { vetoes, preempted: 2, reserved: 1, ..Numbers::default() };
+            stats.round_took(Duration::from_millis(2), &numbers);
+        }
+        let text = printed(&stats);
+        for line in [
+            "airglow_placement_vetoes_total{kind=\"cpu\"} 5",
+            "airglow_preempted_tasks_total 2",
+            "airglow_reserved_hosts 1",
+            "airglow_placement_round_seconds_count 2",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    fn printed(stats: &Stats) -> String {
+        let mut registry = Registry::with_prefix("airglow");
+        stats.register(&mut registry);
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        text
     }
 }
