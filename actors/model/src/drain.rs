@@ -103,7 +103,7 @@ pub fn is_undecided(
     run.is_some_and(|it| {
         let is_there = it.state.placement().is_some_and(|at| hosts.contains(&at.host));
         let status = it.state.status();
-        is_there && status.is_active() && !verdict::is_leaving(status)
+        is_there && status.is_active() && !status.is_leaving()
     })
 }
 

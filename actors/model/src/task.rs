@@ -278,6 +278,23 @@ impl Status {
             Self::Finished | Self::Failed | Self::Killed | Self::Lost => false,
         }
     }
+
+    /// It was asked to end, whether or not another run follows, and has not ended yet.
+    pub fn is_leaving(self) -> bool {
+        match self {
+            Self::Killing | Self::Restarting | Self::Preempting | Self::Draining => true,
+            Self::Throttled
+            | Self::Pending
+            | Self::Assigned
+            | Self::Starting
+            | Self::Running
+            | Self::Partitioned
+            | Self::Finished
+            | Self::Failed
+            | Self::Killed
+            | Self::Lost => false,
+        }
+    }
 }
 
 impl Task {
@@ -367,19 +384,7 @@ impl Run {
 
     /// By whomever, and however it ended then: that is nobody's failure.
     fn was_asked_to_end(&self) -> bool {
-        self.events.iter().any(|it| match it.status {
-            Status::Killing | Status::Restarting | Status::Preempting | Status::Draining => true,
-            Status::Throttled
-            | Status::Pending
-            | Status::Assigned
-            | Status::Starting
-            | Status::Running
-            | Status::Partitioned
-            | Status::Finished
-            | Status::Failed
-            | Status::Killed
-            | Status::Lost => false,
-        })
+        self.events.iter().any(|it| it.status.is_leaving())
     }
 
     /// What was said when it came to be in its state.

@@ -51,7 +51,7 @@ pub(crate) enum Verb {
     /// Tell what creating a job would come to, without doing it
     ///
     /// What would differ, which hosts would get how many instances, what would have to wait and
-    /// why, and what is left of the role's quota. Exits with 11 if not everything would run.
+    /// why, who would have to give way to those, and what is left of the role's quota. Exits with 11 if not everything would run.
     Plan(plan::Args),
     /// Tell why instances are not running yet
     Why {

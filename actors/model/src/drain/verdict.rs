@@ -45,7 +45,7 @@ impl<'a> Judge<'a> {
 
     pub(super) fn judge(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
         let status = run.state.status();
-        if is_leaving(status) || self.known.asked.get(key) == Some(&run.attempt) {
+        if status.is_leaving() || self.known.asked.get(key) == Some(&run.attempt) {
             return Verdict::Leaving(status);
         }
         let quarantined = &self.view.quarantined;
@@ -123,21 +123,5 @@ impl<'a> Judge<'a> {
                 Verdict::Inquire(inquiry)
             }
         }
-    }
-}
-
-pub(super) fn is_leaving(status: Status) -> bool {
-    match status {
-        Status::Killing | Status::Restarting | Status::Preempting | Status::Draining => true,
-        Status::Throttled
-        | Status::Pending
-        | Status::Assigned
-        | Status::Starting
-        | Status::Running
-        | Status::Partitioned
-        | Status::Finished
-        | Status::Failed
-        | Status::Killed
-        | Status::Lost => false,
     }
 }
