@@ -1,18 +1,13 @@
 //! `airglow job create`.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
-use super::{
-    super::wait::Goal, Browser, Code, Failure, FullKey, Global, Outcome, Reading, screen, wait,
-};
+use super::{super::wait::Goal, Browser, Code, Failure, Global, InFile, Outcome, screen, wait};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
-    key: FullKey,
-    file: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    written: InFile,
     /// How far to wait for every instance
     #[arg(long, value_enum, default_value = "PENDING", ignore_case = true)]
     wait_until: Goal,
@@ -21,9 +16,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let key = &args.key;
+    let key = &args.written.key;
     let session = global.session(&key.cluster)?;
-    let job = args.reading.job(&args.file, key)?;
+    let job = args.written.read()?;
     if job.spec.cron_schedule.is_some() {
         let message = "Cron jobs may only be scheduled with \"aurora cron schedule\" command";
         return Err(Failure::new(Code::Failed, message));

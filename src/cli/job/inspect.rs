@@ -1,25 +1,22 @@
 //! `airglow job inspect`: what a job in a file consists of, without asking any scheduler.
 
-use std::{fmt::Write as _, io::Write, path::PathBuf};
+use std::{fmt::Write as _, io::Write};
 
 use airglow_model::spec::{JobSpec, ProcessSpec};
 
-use super::{FullKey, Global, Outcome, Reading, screen};
+use super::{Global, InFile, Outcome, screen};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
-    key: FullKey,
-    file: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    written: InFile,
     /// Everything, as it would be sent to the scheduler
     #[arg(long)]
     raw: bool,
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let job = args.reading.job(&args.file, &args.key)?.spec;
+    let job = args.written.read()?.spec;
     if global.write_json || args.raw {
         return screen::json(&job);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     Global, Outcome, Session,
     browser::Browser,
-    config::Reading,
+    config::{Reading, Written},
     exit::{Code, Failure},
     key::{FullKey, InstanceSpec, OneInstance, Pattern},
     screen, wait,
@@ -58,6 +58,22 @@ pub(crate) enum Verb {
         #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
         instances: InstanceSpec,
     },
+}
+
+/// A job, and the file that describes it.
+#[derive(clap::Args)]
+struct InFile {
+    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
+    key: FullKey,
+    file: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+impl InFile {
+    fn read(&self) -> Result<Written, Failure> {
+        self.reading.job(&self.file, &self.key)
+    }
 }
 
 /// `--config` and how it is read: accepted wherever Aurora's client accepted it for its hooks.

@@ -1,6 +1,6 @@
 //! `airglow job plan`: what `job create` would come to, without doing it.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
 use airglow_model::machine::Timestamp;
 use airglow_web::api::{
@@ -9,22 +9,19 @@ use airglow_web::api::{
 use anstyle::AnsiColor;
 use serde_json::Value;
 
-use super::{Code, Failure, FullKey, Global, Outcome, Reading, screen, why};
+use super::{Code, Failure, FullKey, Global, InFile, Outcome, screen, why};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME")]
-    key: FullKey,
-    file: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    written: InFile,
 }
 
 /// Ends with [`Code::Unmet`] if not everything would run.
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let key = &args.key;
+    let key = &args.written.key;
     let session = global.session(&key.cluster)?;
-    let job = args.reading.job(&args.file, key)?;
+    let job = args.written.read()?;
     let planned = session.client.plan(vec![job.spec.clone()]).map_err(|it| job.refused(it))?;
     let strange = || Failure::new(Code::Unknown, "The scheduler told nothing of the job");
     let forecast = planned.jobs.into_iter().next().ok_or_else(strange)?;
