@@ -9,6 +9,7 @@ mod forecast;
 mod from;
 mod schema;
 mod task;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::{forecast::*, task::*};
+pub use self::{forecast::*, task::*, update::*};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

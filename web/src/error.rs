@@ -82,6 +82,22 @@ impl From<Refusal> for Problem {
             Refusal::QuotaBelowUse { .. } => {
                 ("quota-below-use", "Quota below use", StatusCode::CONFLICT)
             }
+            Refusal::Updating(_) => ("job-updating", "Job is being updated", StatusCode::CONFLICT),
+            Refusal::NoSuchUpdate { .. } => {
+                ("no-such-update", "No such update", StatusCode::NOT_FOUND)
+            }
+            Refusal::NotUpdatable(_) => {
+                ("not-updatable", "Not updatable", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::UnheardOf { .. } => {
+                ("no-such-instances", "No such instances", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::NotLikeThat { .. } => {
+                ("update-status", "Not in this status", StatusCode::CONFLICT)
+            }
+            Refusal::TooManyFailures { .. } => {
+                ("too-many-failures", "Too many failures", StatusCode::UNPROCESSABLE_ENTITY)
+            }
             Refusal::NotNow(_) => ("not-now", "Try again", StatusCode::SERVICE_UNAVAILABLE),
         };
         Self::named(name, title, status, refusal.to_string())

@@ -168,6 +168,11 @@ impl Gathered {
                     self.jobs.insert(job.clone());
                 }
             }
+            RecordKey::Update(update) | RecordKey::UpdateEvents(update, _) => {
+                if filter.takes_job(&update.job) {
+                    self.jobs.insert(update.job.clone());
+                }
+            }
             RecordKey::Task(task) | RecordKey::History(task, _) => {
                 if filter.takes_task(task) {
                     self.jobs.insert(task.job.clone());
@@ -198,7 +203,12 @@ impl Gathered {
                     self.hosts.insert(HostId(host.into()));
                 }
             }
-            Record::Job(_) | Record::Config(_) | Record::Host(_) | Record::Quota(_) => {}
+            Record::Job(_)
+            | Record::Config(_)
+            | Record::Host(_)
+            | Record::Quota(_)
+            | Record::Update(_)
+            | Record::UpdateEvents(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use utoipa::OpenApi;
 
 use crate::{
     admin, api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, sla, tasks,
+    updates,
 };
 
 #[derive(OpenApi)]
@@ -19,16 +20,19 @@ use crate::{
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
         sla::list,
+        updates::start, updates::list, updates::get, updates::pause, updates::resume,
+        updates::abort, updates::rollback, updates::pulse,
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::maintain, hosts::drain, hosts::activate,
         hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
         quotas::list, quotas::get, quotas::set, admin::prune, admin::reconcile,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
-    components(schemas(api::Problem, api::Changed)),
+    components(schemas(api::Problem, api::Changed, api::UpdateForecast)),
     tags(
         (name = "jobs", description = "What should run"),
         (name = "tasks", description = "What runs, ran or waits"),
+        (name = "updates", description = "How jobs come to be otherwise"),
         (name = "hosts", description = "Where it runs"),
         (name = "quotas", description = "Who may have how much"),
         (name = "events", description = "What has changed"),

@@ -69,6 +69,14 @@ pub enum IdentityError {
     Random,
 }
 
+/// Bytes that nobody can guess.
+///
+/// # Panics
+/// The system has none, and then nothing works.
+pub fn random<const N: usize>() -> [u8; N] {
+    tls::random().expect("the system gives random numbers")
+}
+
 /// In the folder that it is given.
 const FILE: &str = "identity.pem";
 

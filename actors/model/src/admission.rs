@@ -9,16 +9,19 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     config::TaskConfig,
-    ids::{HostId, JobKey},
+    ids::{HostId, JobKey, UpdateId, UpdateKey},
     instances::InstanceSet,
     job,
     quota::{self, Balance, Claim, Part, Quota, Short},
-    task,
+    task, update,
     view::{JobView, View},
 };
 
 #[cfg(test)]
 mod tests;
+mod updates;
+
+pub use updates::{Updated, draft as draft_update};
 
 /// What is allowed of jobs.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,13 @@ pub enum Wish {
         instances: Option<InstanceSet>,
         message: String,
     },
+    /// `count` instances of this configuration, by and by. If nothing has to change for that,
+    /// nothing does.
+    Update {
+        config: Arc<TaskConfig>,
+        count: u32,
+        request: Box<update::Request>,
+    },
 }
 
 /// What that comes to, and which instances are concerned.
@@ -55,6 +65,8 @@ pub enum Admitted {
     Job(job::Event, InstanceSet),
     /// The job's record does not change: each of its instances looks after itself.
     Tasks(task::Event, InstanceSet),
+    /// Everything is as it was wished already.
+    Nothing,
 }
 
 /// Why not. Nothing was changed; of [`Refusal::NotNow`] this is not always sure.
@@ -81,6 +93,29 @@ pub enum Refusal {
         role: String,
         short: Vec<Short>,
     },
+    /// One update at a time, and nothing else meanwhile.
+    Updating(UpdateKey),
+    NoSuchUpdate {
+        job: JobKey,
+        id: Option<UpdateId>,
+    },
+    /// Only services are updated.
+    NotUpdatable(JobKey),
+    /// These are neither there nor wanted.
+    UnheardOf {
+        job: JobKey,
+        instances: InstanceSet,
+    },
+    /// What was asked of an update makes no sense as it is.
+    NotLikeThat {
+        update: UpdateKey,
+        why: String,
+    },
+    TooManyFailures {
+        job: JobKey,
+        failures: u64,
+        allowed: u64,
+    },
     /// It may be asked again. If the scheduler has crashed or stopped with the request on its way
     /// to the disk, nobody can say whether it got there, and the words say that.
     NotNow(String),
@@ -100,6 +135,9 @@ impl Refusal {
 pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admitted, Refusal> {
     let job = view.jobs.get(key);
     let active = || job.filter(|it| it.is_active()).ok_or_else(|| Refusal::NoSuchJob(key.clone()));
+    if let Some(update) = job.and_then(JobView::updating) {
+        return Err(Refusal::Updating(update));
+    }
     match wish {
         Wish::Create { config, instances, by } => {
             if active().is_ok() {
@@ -129,6 +167,9 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
         Wish::Restart { instances, message } => {
             let instances = all_of(key, active()?, instances)?;
             Ok(Admitted::Tasks(task::Event::RestartAsked { message }, instances))
+        }
+        Wish::Update { config, count, request } => {
+            updates::admit(view, config, count, *request, rules)
         }
     }
 }
@@ -220,6 +261,29 @@ impl fmt::Display for Refusal {
             Self::QuotaBelowUse { role, short } => {
                 write!(f, "role {role} has more than that already: {}", list(short))
             }
+            Self::Updating(UpdateKey { job, id }) => write!(
+                f,
+                "job {job} is being updated (update {id}): wait for the end of that, or abort it"
+            ),
+            Self::NoSuchUpdate { job, id: Some(id) } => {
+                write!(f, "there is no update {id} of job {job}")
+            }
+            Self::NoSuchUpdate { job, id: None } => write!(f, "job {job} is not being updated"),
+            Self::NotUpdatable(job) => write!(
+                f,
+                "job {job} is no service: only services are updated, others are killed and created"
+            ),
+            Self::UnheardOf { job, instances } => write!(
+                f,
+                "job {job} neither has nor would have the instances {instances}, so they cannot be \
+                 updated"
+            ),
+            Self::NotLikeThat { update, why } => write!(f, "update {update}: {why}"),
+            Self::TooManyFailures { job, failures, allowed } => write!(
+                f,
+                "an update of job {job} would bear {failures} failures of instances, and {allowed} \
+                 are allowed: lower max_per_shard_failures"
+            ),
             Self::NotNow(why) => write!(f, "not now: {why}"),
         }
     }

@@ -11,8 +11,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 mod diff;
 #[cfg(test)]
 mod tests;
+mod updates;
 
-pub use diff::{ConfigDiff, Diff, Difference};
+pub use diff::{ConfigDiff, Diff, Difference, differences_between};
+pub use updates::{UpdateDraft, UpdateForecast, draft as draft_update};
 
 use crate::{
     admission::{Admitted, Refusal, Rules, Wish, admit, admit_balance},
@@ -162,7 +164,9 @@ fn created(
     let (config, instances, by) = (config.clone(), job.instances, String::new());
     match admit(view, &job.key, Wish::Create { config, instances, by }, rules)? {
         Admitted::Job(event, _) => Ok(event),
-        Admitted::Tasks(..) => unreachable!("a creation is the job's own business"),
+        Admitted::Tasks(..) | Admitted::Nothing => {
+            unreachable!("a creation is the job's own business")
+        }
     }
 }
 

@@ -60,6 +60,17 @@ pub struct ConfigId(pub u32);
 #[serde(transparent)]
 pub struct Attempt(pub u32);
 
+/// One update of a job. Random, so that an update is never taken for another.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UpdateId(pub Arc<str>);
+
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
+pub struct UpdateKey {
+    pub job: JobKey,
+    pub id: UpdateId,
+}
+
 impl JobKey {
     pub fn new(
         role: impl Into<String>,
@@ -126,6 +137,18 @@ impl fmt::Display for TaskKey {
     }
 }
 
+impl fmt::Display for UpdateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for UpdateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.job, self.id)
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -165,6 +188,35 @@ impl FromStr for TaskKey {
     fn from_str(text: &str) -> Result<Self, NotAKey> {
         let (job, instance) = text.rsplit_once('/').ok_or(NotAKey)?;
         Ok(Self { job: job.parse()?, instance: instance.parse().map_err(|_| NotAKey)? })
+    }
+}
+
+impl FromStr for UpdateKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let (job, id) = text.rsplit_once('/').ok_or(NotAKey)?;
+        Ok(Self { job: job.parse()?, id: id.parse()? })
+    }
+}
+
+impl FromStr for UpdateId {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        is_identifier(text).then(|| Self(text.into())).ok_or(NotAKey)
+    }
+}
+
+impl UpdateId {
+    /// By 16 random bytes, written as a UUID of version 4.
+    pub fn random(bytes: [u8; 16]) -> Self {
+        let mut bits = u128::from_be_bytes(bytes);
+        bits = bits & !(0xf << 76) | 0x4 << 76;
+        bits = bits & !(0x3 << 62) | 0x2 << 62;
+        let hex = format!("{bits:032x}");
+        let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|it| &hex[it]);
+        Self(format!("{a}-{b}-{c}-{d}-{e}").into())
     }
 }
 

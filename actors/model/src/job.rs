@@ -10,6 +10,10 @@
 //! and each instance knows by its generation whether that is news. An instance that is forgotten
 //! knows nothing, and would begin anew: so a job gives up what has ended before anybody forgets it,
 //! and is itself the last to be forgotten.
+//!
+//! While a job is updated, its update alone says what it should be. What an update asks for in one
+//! direction is one demand, however many batches it comes in: so a job of 10,000 instances that are
+//! updated one after the other does not grow with each of them.
 
 use std::sync::Arc;
 
@@ -17,13 +21,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::TaskConfig,
-    ids::{ConfigId, JobKey},
+    ids::{ConfigId, JobKey, UpdateId},
     instances::InstanceSet,
     machine::{Machine, Rejected, Timestamp},
     record::{Change, Record, RecordKey},
+    update::{Demand, Direction, Update},
 };
 
 mod news;
+mod overheard;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -36,6 +42,15 @@ pub struct Job {
     pub generation: u32,
     pub wanted: Vec<Wanted>,
     pub unwanted: Vec<Unwanted>,
+    /// The number of the newest configuration that it ever had.
+    #[serde(default)]
+    newest: ConfigId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updating: Option<Updating>,
+    /// The update that the last step let begin, on its way to the store: its first record is
+    /// written by its job, so that neither is there without the other.
+    #[serde(skip)]
+    beginning: Option<Box<Update>>,
     /// The configuration that came with the last step, on its way to the store.
     #[serde(skip)]
     arriving: Option<Arc<TaskConfig>>,
@@ -44,12 +59,25 @@ pub struct Job {
     leaving: Vec<ConfigId>,
 }
 
+/// Its update alone may change it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Updating {
+    pub id: UpdateId,
+    /// Where the update went when it last asked for something.
+    pub direction: Direction,
+    /// Which configurations it may still ask for.
+    configs: Vec<ConfigId>,
+}
+
 /// Instances that should exist since `generation`, with this configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wanted {
     pub instances: InstanceSet,
     pub config: ConfigId,
     pub generation: u32,
+    /// On behalf of which update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateId>,
 }
 
 /// Instances that should not exist any more, unless a demand after `generation` wants them.
@@ -74,6 +102,19 @@ pub enum Event {
     KillAsked {
         instances: InstanceSet,
         message: String,
+    },
+    /// It was decided that this update begins; its configuration is new, or was there before.
+    UpdateBegun {
+        update: Box<Update>,
+        config: Option<Arc<TaskConfig>>,
+    },
+    /// Its update says what should be.
+    Demanded(Demand),
+    /// Its update has ended. Instances that are added get `newest`, if that is not what they got
+    /// before.
+    Released {
+        update: UpdateId,
+        newest: Option<ConfigId>,
     },
     /// These have ended, having met every demand up to `generation`, or never came to be: there is
     /// no more to be said about them.
@@ -110,9 +151,17 @@ impl Job {
             generation: 0,
             wanted: Vec::new(),
             unwanted: Vec::new(),
+            newest: ConfigId(0),
+            updating: None,
+            beginning: None,
             arriving: None,
             leaving: Vec::new(),
         }
+    }
+
+    /// The number of the next configuration that is new to it.
+    pub fn next_config(&self) -> ConfigId {
+        ConfigId(self.newest.max(self.config).0 + 1)
     }
 
     pub fn all_wanted(&self) -> InstanceSet {
@@ -122,16 +171,72 @@ impl Job {
     /// The demand for `instances`, which replaces every older one for them.
     fn want(&mut self, instances: &InstanceSet) {
         self.generation += 1;
+        self.want_as(instances, self.config, None);
+    }
+
+    /// A demand of the current generation, which may have others of its kind.
+    fn want_as(&mut self, instances: &InstanceSet, config: ConfigId, update: Option<&UpdateId>) {
         self.give_up(instances);
         for unwanted in &mut self.unwanted {
             unwanted.instances = unwanted.instances.difference(instances);
         }
         self.unwanted.retain(|it| !it.instances.is_empty());
-        self.wanted.push(Wanted {
-            instances: instances.clone(),
-            config: self.config,
-            generation: self.generation,
+        let generation = self.generation;
+        let same = |it: &&mut Wanted| (it.generation, it.config) == (generation, config);
+        if let Some(wanted) = self.wanted.iter_mut().find(same) {
+            wanted.instances = wanted.instances.union(instances);
+        } else {
+            let (instances, update) = (instances.clone(), update.cloned());
+            self.wanted.push(Wanted { instances, config, generation, update });
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp, update: &Update, config: Option<Arc<TaskConfig>>) {
+        if self.generation == 0 {
+            (self.created_at, self.by) = (now, update.by.clone());
+        }
+        if self.wanted.is_empty() {
+            // What is left of an earlier life has ended, and nothing is to follow it.
+            self.config = update.target.as_ref().map_or(self.config, |it| it.config);
+        }
+        self.newest = if config.is_some() { self.next_config() } else { self.newest };
+        self.generation += 1;
+        self.arriving = config;
+        self.updating = Some(Updating {
+            id: update.key.id.clone(),
+            direction: Direction::Forward,
+            configs: update.configs().collect(),
         });
+        self.beginning = Some(Box::new(update.clone()));
+    }
+
+    /// What is demanded and is not so already.
+    fn meet(&mut self, demand: &Demand) {
+        let Demand { update, direction, wanted, unwanted } = demand;
+        if let Some(updating) = self.updating.as_mut().filter(|it| it.direction != *direction) {
+            updating.direction = *direction;
+            self.generation += 1;
+        }
+        for side in wanted {
+            let has = self.wanted.iter().filter(|it| it.config == side.config);
+            let has = has.fold(InstanceSet::default(), |all, it| all.union(&it.instances));
+            let instances = side.instances.difference(&has);
+            if !instances.is_empty() {
+                self.want_as(&instances, side.config, Some(&update.id));
+            }
+        }
+        let instances = unwanted.intersection(&self.all_wanted());
+        if !instances.is_empty() {
+            self.end(&instances, &killed_for(&update.id));
+        }
+    }
+
+    /// Whether this update may say what the job should be.
+    fn obeys(&self, demand: &Demand) -> bool {
+        self.updating.as_ref().is_some_and(|it| {
+            let turns = it.direction == Direction::Back && demand.direction == Direction::Forward;
+            it.id == demand.update.id && !turns
+        })
     }
 
     /// The end of every demand so far for `instances`, and of none that comes later.
@@ -159,6 +264,11 @@ impl Job {
         self.wanted.retain(|it| !it.instances.is_empty());
     }
 
+    /// With nothing on its way to the store.
+    fn settled(&self) -> Self {
+        Self { beginning: None, arriving: None, leaving: Vec::new(), ..self.clone() }
+    }
+
     fn say_no_more(&mut self, instances: &InstanceSet, generation: u32) {
         self.give_up_until(instances, generation);
         for unwanted in self.unwanted.iter_mut().filter(|it| it.generation <= generation) {
@@ -169,16 +279,24 @@ impl Job {
 
     /// Whether instances that are added, or demanded already, come with this one.
     fn needs(&self, config: ConfigId) -> bool {
-        self.config == config || self.wanted.iter().any(|it| it.config == config)
+        self.config == config
+            || self.wanted.iter().any(|it| it.config == config)
+            || self.updating.iter().any(|it| it.configs.contains(&config))
     }
 
     fn name(&self) -> &'static str {
-        match (self.generation, self.wanted.is_empty()) {
-            (0, _) => "unborn",
-            (_, true) => "unwanted",
-            (_, false) => "wanted",
+        match (self.generation, &self.updating, self.wanted.is_empty()) {
+            (0, _, _) => "unborn",
+            (_, Some(_), _) => "updating",
+            (_, None, true) => "unwanted",
+            (_, None, false) => "wanted",
         }
     }
+}
+
+/// What an instance is told that has to end for an update.
+fn killed_for(update: &UpdateId) -> String {
+    format!("Killed for job update {update}")
 }
 
 impl Event {
@@ -187,6 +305,9 @@ impl Event {
             Self::Created { .. } => "created",
             Self::Added { .. } => "added",
             Self::KillAsked { .. } => "kill asked",
+            Self::UpdateBegun { .. } => "update begun",
+            Self::Demanded(_) => "demanded",
+            Self::Released { .. } => "released",
             Self::Over { .. } => "over",
             Self::Unused { .. } => "unused",
             Self::Forgotten { .. } => "forgotten",
@@ -200,13 +321,20 @@ impl Machine for Job {
 
     fn step(&self, now: Timestamp, event: &Event) -> Result<Self, Rejected> {
         let rejected = || Rejected { state: self.name(), event: event.name() };
-        let mut next = Self { arriving: None, leaving: Vec::new(), ..self.clone() };
+        let mut next = self.settled();
+        let is_updating = self.updating.is_some();
         match event {
+            Event::Created { .. } | Event::Added { .. } | Event::KillAsked { .. }
+                if is_updating =>
+            {
+                return Err(rejected());
+            }
             Event::Created { config, instances, by } => {
                 if instances.is_empty() {
                     return Err(rejected());
                 }
-                next.config = ConfigId(self.config.0 + 1);
+                next.config = self.next_config();
+                next.newest = next.config;
                 next.arriving = Some(config.clone());
                 (next.created_at, next.by) = (now, by.clone());
                 // What is left of an earlier life has ended, or the creation was not admitted.
@@ -229,6 +357,28 @@ impl Machine for Job {
                     (false, _) => next.end(&instances, message),
                 }
             }
+            Event::UpdateBegun { update, config } => {
+                if is_updating {
+                    return Err(rejected());
+                }
+                next.begin(now, update, config.clone());
+            }
+            Event::Demanded(demand) => {
+                if !self.obeys(demand) {
+                    return Err(rejected());
+                }
+                next.meet(demand);
+                if next == self.settled() {
+                    return Err(rejected());
+                }
+            }
+            Event::Released { update, newest } => {
+                if self.updating.as_ref().is_none_or(|it| it.id != *update) {
+                    return Err(rejected());
+                }
+                next.updating = None;
+                next.config = newest.unwrap_or(self.config);
+            }
             Event::Over { instances, generation } => {
                 next.say_no_more(instances, *generation);
                 if (&next.wanted, &next.unwanted) == (&self.wanted, &self.unwanted) {
@@ -242,7 +392,7 @@ impl Machine for Job {
                 }
             }
             Event::Forgotten { configs } => {
-                if self.generation == 0 || !self.wanted.is_empty() {
+                if self.generation == 0 || !self.wanted.is_empty() || is_updating {
                     return Err(rejected());
                 }
                 next = Self { leaving: configs.clone(), ..Self::unborn(self.key.clone()) };
@@ -258,19 +408,22 @@ impl Machine for Job {
 
     fn changes(&self, _: Option<&Self>) -> Vec<Change> {
         let config = self.arriving.as_ref().map(|config| Change {
-            key: RecordKey::Config(self.key.clone(), self.config),
+            key: RecordKey::Config(self.key.clone(), self.newest),
             record: Some(Record::Config(config.clone())),
         });
         let leaving = self.leaving.iter().map(|config| Change {
             key: RecordKey::Config(self.key.clone(), *config),
             record: None,
         });
-        let record = || Self { arriving: None, leaving: Vec::new(), ..self.clone() };
+        let update = self.beginning.as_ref().map(|update| Change {
+            key: RecordKey::Update(update.key.clone()),
+            record: Some(Record::Update(update.clone())),
+        });
         let job = Change {
             key: RecordKey::Job(self.key.clone()),
-            record: (self.generation > 0).then(|| Record::Job(record())),
+            record: (self.generation > 0).then(|| Record::Job(self.settled())),
         };
-        config.into_iter().chain(leaving).chain([job]).collect()
+        config.into_iter().chain(leaving).chain([job]).chain(update).collect()
     }
 }
 
@@ -317,7 +470,7 @@ mod tests {
 
     fn effects(job: &Job) -> String {
         let words = |effect: &Effect| match effect {
-            Effect::Ensure(Wanted { instances, config, generation }) => {
+            Effect::Ensure(Wanted { instances, config, generation, .. }) => {
                 format!("ensure {instances} of config {} since {generation}", config.0)
             }
             Effect::Kill(Unwanted { instances, generation, message }) => {

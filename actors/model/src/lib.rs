@@ -51,6 +51,7 @@ pub mod reconcile;
 pub mod reports;
 pub mod simulation;
 pub mod sla;
+pub mod update;
 
 pub mod record;
 pub mod view;

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | a run in the history | it is old enough |
 //! | a slot with its last run | that is old enough, and its job's record wants the instance no more |
-//! | a configuration | no demand, no slot and no kept run has it |
+//! | an update | it has ended, and is old enough, one of too many, or of a job that has no instances |
+//! | a configuration | no demand, no slot, no kept run and no kept update has it |
 //! | a job | there is nothing of it but its record and its configurations |
 //!
 //! A slot that went before its job had given it up would be wanted, and begin anew: a job that has
@@ -22,7 +23,7 @@ use std::{
 };
 
 use crate::{
-    ids::{Attempt, ConfigId, JobKey},
+    ids::{Attempt, ConfigId, JobKey, UpdateKey},
     instances::InstanceSet,
     machine::Timestamp,
     task::{Status, Task},
@@ -38,6 +39,10 @@ pub struct Keep {
     pub per_job: u32,
     /// Whatever the number, a run is kept for so long after its end.
     pub at_least: Duration,
+    /// No update is kept longer than this after its end.
+    pub updates_age: Duration,
+    /// How many ended updates of a job are kept.
+    pub updates_per_job: u32,
     /// How often everything is gone through.
     pub every: Duration,
 }
@@ -45,7 +50,14 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         const HOUR: Duration = Duration::from_secs(60 * 60);
-        Self { age: 48 * HOUR, per_job: 100, at_least: HOUR, every: Duration::from_secs(60) }
+        Self {
+            age: 48 * HOUR,
+            per_job: 100,
+            at_least: HOUR,
+            updates_age: 30 * 24 * HOUR,
+            updates_per_job: 10,
+            every: Duration::from_secs(60),
+        }
     }
 }
 
@@ -146,7 +158,7 @@ impl Sweep {
                 let next = view.jobs.range::<JobKey, _>((after, Bound::Unbounded)).next();
                 let Some((key, job)) = next else { return Step::Done };
                 (self.after, self.next) = (Some(key.clone()), 0);
-                (job, Found::of(key.clone(), job))
+                (job, Found::of(key.clone(), job, view))
             }
         };
         let mut seen = Vec::new();
@@ -170,12 +182,19 @@ impl Sweep {
 }
 
 impl Found {
-    fn of(key: JobKey, job: &JobView) -> Self {
+    fn of(key: JobKey, job: &JobView, view: &View) -> Self {
         let record = &job.job;
         let mut idle: BTreeSet<_> = job.configs.keys().copied().collect();
         idle.remove(&record.config);
         for wanted in &record.wanted {
             idle.remove(&wanted.config);
+        }
+        let mut has_updates = false;
+        for update in view.updates_of(&key) {
+            has_updates = true;
+            for config in update.update.configs() {
+                idle.remove(&config);
+            }
         }
         let unwanted = record.unwanted.iter();
         Self {
@@ -185,7 +204,7 @@ impl Found {
             absent: unwanted.fold(InstanceSet::default(), |all, it| all.union(&it.instances)),
             history: job.history,
             idle,
-            is_over: record.generation > 0 && record.wanted.is_empty(),
+            is_over: record.generation > 0 && record.wanted.is_empty() && !has_updates,
         }
     }
 
@@ -234,6 +253,25 @@ impl Found {
         }
         (slots, runs)
     }
+}
+
+/// Which updates may go. Those that have not ended never do.
+pub fn updates(view: &View, keep: &Keep, now: Timestamp) -> Vec<UpdateKey> {
+    let mut ended: BTreeMap<&JobKey, Vec<(Timestamp, &UpdateKey)>> = BTreeMap::new();
+    for (key, it) in view.updates.iter().filter(|(_, it)| !it.update.status.is_active()) {
+        ended.entry(&key.job).or_default().push((it.update.modified_at(), key));
+    }
+    let mut due = Vec::new();
+    for (job, mut of_job) in ended {
+        of_job.sort_unstable_by(|one, other| other.cmp(one));
+        let is_empty = view.jobs.get(job).is_none_or(|it| it.tasks.is_empty() && !it.is_active());
+        let most = usize::try_from(keep.updates_per_job).unwrap_or(usize::MAX);
+        let goes =
+            |(i, at): (usize, Timestamp)| is_empty || most <= i || at + keep.updates_age < now;
+        let all = of_job.into_iter().enumerate();
+        due.extend(all.filter(|(i, (at, _))| goes((*i, *at))).map(|(_, (_, key))| key.clone()));
+    }
+    due
 }
 
 /// What seemed useless, and since when.

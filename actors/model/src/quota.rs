@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::TaskConfig,
-    ids::JobKey,
+    ids::{ConfigId, JobKey},
     machine::Timestamp,
     resources::Resources,
+    update::{Side, Update},
     view::{JobView, View},
 };
 
@@ -106,6 +107,11 @@ impl Consumption {
         self.with(other, Resources::plus)
     }
 
+    #[must_use]
+    fn minus(self, other: Self) -> Self {
+        self.with(other, Resources::saturating_sub)
+    }
+
     /// Whichever is more, for each resource by itself.
     #[must_use]
     fn max(self, other: Self) -> Self {
@@ -160,6 +166,21 @@ impl Balance {
         Self { after: self.after.plus(claim.consumption()), ..self }
     }
 
+    /// As it would be if `config` were what an update of a job is to come to.
+    #[must_use]
+    pub fn with_update(self, view: &View, update: &Update, config: &TaskConfig) -> Self {
+        let Some(job) = view.jobs.get(&update.key.job) else {
+            let count = update.target.as_ref().map_or(0, |it| it.instances.len());
+            return self.with(&Claim::Instances(vec![Part { config, count }]));
+        };
+        let mut claim = updating(job, update);
+        if let (Claim::Update { after, .. }, Some(target)) = (&mut claim, &update.target) {
+            *after = vec![Part { config, count: target.instances.len() }];
+        }
+        let had = self::claim(view, job).consumption();
+        Self { after: self.after.minus(had).plus(claim.consumption()), ..self }
+    }
+
     /// As if it had come to pass.
     #[must_use]
     pub fn settled(self) -> Self {
@@ -182,12 +203,32 @@ pub fn consumption(all: impl IntoIterator<Item = Consumption>) -> Consumption {
 pub fn used(view: &View, role: &str) -> Consumption {
     let first = JobKey::new(role, "", "");
     let jobs = view.jobs.range(first..).take_while(|(key, _)| key.role == role);
-    consumption(jobs.map(|(_, job)| claim(job).consumption()))
+    consumption(jobs.map(|(_, job)| claim(view, job).consumption()))
 }
 
-fn claim(job: &JobView) -> Claim<'_> {
+/// What a job was promised: while it is updated, whatever it may come to be.
+fn claim<'a>(view: &'a View, job: &'a JobView) -> Claim<'a> {
+    match view.active_update(&job.job.key) {
+        Some(update) => updating(job, update),
+        None => Claim::Instances(parts(job, job.active_by_config())),
+    }
+}
+
+fn updating<'a>(job: &'a JobView, update: &Update) -> Claim<'a> {
+    let scope = update.scope();
+    let sides = |sides: &[Side]| parts(job, sides.iter().map(|it| (it.config, it.instances.len())));
+    let others = job.job.wanted.iter();
+    let others = others.map(|it| (it.config, it.instances.difference(&scope).len()));
+    Claim::Update {
+        others: parts(job, others),
+        before: sides(&update.initial),
+        after: sides(update.target.as_slice()),
+    }
+}
+
+fn parts(job: &JobView, counts: impl IntoIterator<Item = (ConfigId, u64)>) -> Vec<Part<'_>> {
     let part = |(id, count)| job.configs.get(&id).map(|config| Part { config, count });
-    Claim::Instances(job.active_by_config().into_iter().filter_map(part).collect())
+    counts.into_iter().filter_map(part).collect()
 }
 
 /// Whether a role that has `before` may have `after`, if `limit` is all that it may have. What does

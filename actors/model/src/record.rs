@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::TaskConfig,
     host::Host,
-    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, is_identifier},
+    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, UpdateKey, is_identifier},
     job::Job,
     quota::Quota,
     task::{Run, Task},
+    update::{InstanceEvent, Update},
 };
 
 /// The version of everything below. A store of a newer one is refused, of an older one migrated.
@@ -27,6 +28,9 @@ pub enum RecordKey {
     Host(HostId),
     /// A role's.
     Quota(String),
+    Update(UpdateKey),
+    /// The events of its instances, in lots.
+    UpdateEvents(UpdateKey, u32),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub enum Record {
     History(Run),
     Host(Host),
     Quota(Quota),
+    Update(Box<Update>),
+    UpdateEvents(Arc<[InstanceEvent]>),
 }
 
 /// One record's new content, or its end.
@@ -66,6 +72,9 @@ impl fmt::Display for RecordKey {
             }
             Self::Host(host) => write!(f, "host/{host}"),
             Self::Quota(role) => write!(f, "quota/{role}"),
+            Self::Update(update) => write!(f, "update/{update}"),
+            // Its name sorts after its update, which is read first.
+            Self::UpdateEvents(update, lot) => write!(f, "updated/{update}/{lot:010}"),
         }
     }
 }
@@ -88,6 +97,11 @@ impl FromStr for RecordKey {
                 Self::History(task.parse()?, TaskId(id.into()))
             }
             "host" => Self::Host(name.into()),
+            "update" => Self::Update(name.parse()?),
+            "updated" => {
+                let (update, lot) = name.rsplit_once('/').ok_or(NotAKey)?;
+                Self::UpdateEvents(update.parse()?, lot.parse().map_err(|_| NotAKey)?)
+            }
             "quota" if is_identifier(name) => Self::Quota(name.to_owned()),
             _ => return Err(NotAKey),
         })
@@ -102,6 +116,8 @@ mod tests {
     fn keys_are_read_back_as_they_are_written() {
         let job = JobKey::new("www-data", "prod", "hello.v2");
         let task = job.task(7);
+        let id = crate::ids::UpdateId::random([7; 16]);
+        let update = UpdateKey { job: job.clone(), id };
         for key in [
             RecordKey::Job(job.clone()),
             RecordKey::Config(job, ConfigId(12)),
@@ -109,6 +125,8 @@ mod tests {
             RecordKey::History(task, TaskId("www-data-prod-hello-v2-7-ff-1".into())),
             RecordKey::Host("rack-1.example.org".into()),
             RecordKey::Quota("www-data".into()),
+            RecordKey::Update(update.clone()),
+            RecordKey::UpdateEvents(update, 3),
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }

@@ -169,6 +169,24 @@ pub struct UpdateConfig {
     pub sla_aware: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_strategy: Option<UpdateStrategy>,
+    /// A replacement that finds no place for so long has failed; absent: it may wait for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pending_secs: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// Instances that are updated first and compared with the others before these follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    #[serde(default = "defaults::one")]
+    pub instances: i64,
+    #[serde(default = "defaults::canary_watch")]
+    pub watch_secs: i64,
+    /// `pause` or `rollback`.
+    #[serde(default = "defaults::pause")]
+    pub on_worse: String,
 }
 
 /// Which of the three it is shows in its fields: `batch_sizes` makes it variable,
@@ -357,6 +375,8 @@ impl Default for UpdateConfig {
             pulse_interval_secs: None,
             sla_aware: false,
             update_strategy: None,
+            max_pending_secs: None,
+            canary: None,
         }
     }
 }
@@ -444,6 +464,12 @@ mod defaults {
     }
     pub(super) fn kill_existing() -> String {
         "KILL_EXISTING".into()
+    }
+    pub(super) fn pause() -> String {
+        "pause".into()
+    }
+    pub(super) fn canary_watch() -> i64 {
+        60
     }
     pub(super) fn one() -> i64 {
         1

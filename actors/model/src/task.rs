@@ -53,6 +53,9 @@ pub struct Task {
     pub policy: Policy,
     /// `None`: killed while nothing was running, so there is nothing to tell.
     pub run: Option<Run>,
+    /// What its job wants of it after the current run, which was told to end for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<ConfigId>,
     /// The run that ended with the last step and is not the current one any more, on its way to
     /// the history.
     #[serde(skip)]
@@ -80,6 +83,12 @@ pub struct Run {
     pub ancestor: Option<TaskId>,
     /// How many runs of the line failed before this one.
     pub failures: u32,
+    /// How many runs of the line ended by themselves before this one, however they ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub exits: u32,
+    /// How the last of those ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Box<Exit>>,
     /// The penalty that this run's predecessors earned by flapping.
     pub penalty_ms: u64,
     #[serde(default)]
@@ -87,6 +96,15 @@ pub struct Run {
     pub state: State,
     /// What happened, oldest first.
     pub events: Vec<TaskEvent>,
+}
+
+/// How a run ended that nobody had asked to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    pub id: TaskId,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Where a run is, with what that state needs to know.
@@ -186,6 +204,8 @@ pub enum Event {
         config: ConfigId,
         generation: u32,
         policy: Policy,
+        /// What to say to a run of another configuration, which has to end for it.
+        message: String,
     },
     /// The matchmaker found `attempt` a place.
     Placed {
@@ -307,6 +327,7 @@ impl Task {
             attempt: Attempt(0),
             policy: Policy::default(),
             run: None,
+            next: None,
             ended: None,
         }
     }
@@ -377,6 +398,10 @@ impl Task {
     }
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Run {
     pub fn is_on(&self, host: &HostId) -> bool {
         self.state.placement().is_some_and(|at| at.host == *host)
@@ -385,6 +410,21 @@ impl Run {
     /// By whomever, and however it ended then: that is nobody's failure.
     fn was_asked_to_end(&self) -> bool {
         self.events.iter().any(|it| it.status.is_leaving())
+    }
+
+    /// It ended, and not because anybody wanted that or lost it.
+    fn has_exited(&self) -> bool {
+        matches!(self.state, State::Finished { .. } | State::Failed { .. })
+            && !self.was_asked_to_end()
+    }
+
+    /// The last time that one of its line ended by itself.
+    fn last_exit(&self) -> Option<Box<Exit>> {
+        if !self.has_exited() {
+            return self.exit.clone();
+        }
+        let (id, status, message) = (self.id.clone(), self.state.status(), self.why().to_owned());
+        Some(Box::new(Exit { id, status, message }))
     }
 
     /// What was said when it came to be in its state.

@@ -21,7 +21,7 @@ use crate::{
     config::TaskConfig,
     drain::Wait,
     host::Host,
-    ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey},
+    ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey, UpdateKey},
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
@@ -30,10 +30,12 @@ use crate::{
     record::{Change, Committed, Record, RecordKey},
     resources::Resources,
     task::{Placement, Run, Status, Task},
+    update::{InstanceEvent, Update},
     wire::ProcessView,
 };
 
 mod moves;
+mod updating;
 
 pub use moves::{Missed, Move, Stay};
 
@@ -45,6 +47,8 @@ pub struct View {
     pub hosts: BTreeMap<HostId, HostView>,
     /// By role; a role without one may have nothing that counts.
     pub quotas: BTreeMap<String, Quota>,
+    /// Those that have ended too, for a while.
+    pub updates: BTreeMap<UpdateKey, UpdateView>,
     /// Whose the slots' current runs are, ended or not; older ones are in the store.
     pub slots: BTreeMap<TaskId, TaskKey>,
     /// Entities that kept crashing and were left alone: their key, and what they said last.
@@ -69,6 +73,13 @@ pub struct JobView {
     pub history: u32,
     pub pending: BTreeMap<u32, Arc<Pending>>,
     pub processes: BTreeMap<TaskId, Arc<Vec<ProcessView>>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateView {
+    pub update: Update,
+    /// What happened to its instances, by lots.
+    pub lots: BTreeMap<u32, Arc<[InstanceEvent]>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +183,9 @@ impl View {
             }
             (RecordKey::Quota(role), None) => {
                 self.quotas.remove(role);
+            }
+            (RecordKey::Update(_) | RecordKey::UpdateEvents(..), record) => {
+                updating::change(&mut self.updates, key, record);
             }
             (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
         }
@@ -390,9 +404,12 @@ impl JobView {
     }
 
     fn demand(&mut self, job: Job) {
-        let news = job.wanted.iter().filter(|it| it.generation > self.job.generation);
-        let unborn = news.fold(self.unborn.clone(), |all, it| all.union(&it.instances));
-        self.unborn = unborn.intersection(&job.all_wanted());
+        let news = job.wanted.iter().map(|it| it.news(&self.job.wanted));
+        let news = news.fold(InstanceSet::default(), |all, it| all.union(&it));
+        // An update wants many to be another that are there: they are not about to be.
+        let is_there = |it: &u32| self.tasks.get(it).is_some_and(Task::is_active);
+        let news = news.iter().filter(|it| !is_there(it)).collect();
+        self.unborn = self.unborn.union(&news).intersection(&job.all_wanted());
         self.job = job;
     }
 
@@ -421,7 +438,8 @@ impl JobView {
         }
         let wanted = self.job.wanted.iter().find(|it| it.instances.contains(instance));
         if let Some(wanted) = wanted {
-            let met = after.is_some_and(|it| it.generation >= wanted.generation);
+            let met = |it: &Task| it.is_active() || wanted.generation <= it.generation;
+            let met = after.is_some_and(met);
             if met == self.unborn.contains(instance) {
                 let one = InstanceSet::range(instance, instance);
                 self.unborn =

@@ -101,6 +101,7 @@ impl Admission {
         // Whoever asked may not wait any more; what was decided stands.
         match self.view.read(|view| admit(view, &key, wish, self.rules)) {
             Err(refusal) => drop(reply.send(Err(refusal))),
+            Ok(Admitted::Nothing) => drop(reply.send(Ok(InstanceSet::default()))),
             Ok(Admitted::Tasks(event, instances)) => {
                 let concerned = instances.clone();
                 let tally = Tally::new(instances.len(), move |missing| {

@@ -42,6 +42,12 @@ pub(crate) trait Role: Machine {
         None
     }
 
+    /// What is to be heard instead, if an event leaves out what anybody can see.
+    fn informed(&self, event: &Self::Event, view: &ReadModel) -> Option<Self::Event> {
+        let _ = (event, view);
+        None
+    }
+
     /// The event was true when it was sent and is not any more.
     fn is_overtaken(event: &Self::Event, view: &ReadModel) -> bool {
         let _ = (event, view);
@@ -110,7 +116,8 @@ impl<M: Role> Entity<M> {
             receipt.into_iter().for_each(|it| it.settle(Settled::Committed));
             return self.leave_if_resting();
         }
-        let next = match self.state.step(at, event) {
+        let informed = self.state.informed(event, &self.shared.view);
+        let next = match self.state.step(at, informed.as_ref().unwrap_or(event)) {
             Ok(next) => next,
             Err(rejected) => {
                 tracing::debug!(key = %self.key, %rejected, "ignored");
@@ -121,21 +128,35 @@ impl<M: Role> Entity<M> {
                 return self.leave_if_resting();
             }
         };
-        let commit = self.shared.scribe.commit(next.changes(Some(&self.state)));
+        let changes = next.changes(Some(&self.state));
+        if changes.is_empty() {
+            return self.become_quietly(next, receipt, ctx);
+        }
+        let commit = self.shared.scribe.commit(changes);
         // `wait` holds the mailbox: nothing is heard, and nothing is said, until this is on disk.
         ctx.wait(commit.into_actor(self).map(|committed, this, ctx| match committed {
-            Ok(_) => {
-                let before = std::mem::replace(&mut this.state, next);
-                if let Some(receipt) = receipt {
-                    receipt.settle(Settled::Committed);
-                }
-                this.state.act(Some(&before), &this.shared.links);
-                this.set_alarm(ctx);
-                this.leave_if_resting();
-            }
+            Ok(_) => this.become_next(next, receipt, ctx),
             // The process is about to end; the next one will know whether this was written.
             Err(Gone) => ctx.stop(),
         }));
+    }
+
+    /// There is nothing about it that has to be on disk first.
+    fn become_quietly(&self, next: M, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
+        let done = std::future::ready(()).into_actor(self).map(|(), this, ctx| {
+            this.become_next(next, receipt, ctx);
+        });
+        ctx.wait(done);
+    }
+
+    fn become_next(&mut self, next: M, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
+        let before = std::mem::replace(&mut self.state, next);
+        if let Some(receipt) = receipt {
+            receipt.settle(Settled::Committed);
+        }
+        self.state.act(Some(&before), &self.shared.links);
+        self.set_alarm(ctx);
+        self.leave_if_resting();
     }
 
     /// Unless something is on its way here, which its parent knows.

@@ -45,6 +45,9 @@ use crate::{
 };
 
 mod maintenance;
+mod updates;
+
+pub use updates::StartUpdate;
 
 /// The folder of the cluster's authority, in the data folder.
 const AUTHORITY: &str = "authority";

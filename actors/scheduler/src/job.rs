@@ -39,6 +39,10 @@ impl Role for Job {
         view.jobs.get(key).map(|it| it.job.clone())
     }
 
+    fn overheard(&self, view: &View) -> Option<airglow_model::job::Event> {
+        self.overheard(view)
+    }
+
     fn rests(&self) -> bool {
         self.generation == 0
     }

@@ -22,6 +22,7 @@ mod job;
 mod lines;
 mod matchmaker;
 mod messages;
+mod overseer;
 mod pruner;
 mod root;
 mod stats;
@@ -29,10 +30,11 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod unanswered;
+mod update;
 
 pub use airglow_kit::{identity::Authority, now};
 pub use airglow_model::admission::Refusal;
 pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
-pub use handle::{Config, Failure, Scheduler, StartError};
+pub use handle::{Config, Failure, Scheduler, StartError, StartUpdate};
 pub use stats::Stats;
 pub use unanswered::Unanswered;

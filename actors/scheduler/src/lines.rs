@@ -15,6 +15,7 @@ use crate::{
     matchmaker::Matchmaker,
     pruner::Pruner,
     task::Tasks,
+    update::Updates,
 };
 
 /// Clones are the same lines.
@@ -36,6 +37,7 @@ pub(crate) struct Entities {
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) jobs: Addr<Jobs>,
     pub(crate) hosts: Addr<Hosts>,
+    pub(crate) updates: Addr<Updates>,
 }
 
 impl Lines {

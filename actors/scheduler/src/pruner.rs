@@ -13,9 +13,10 @@ use airglow_model::{
     instances::InstanceSet,
     job,
     machine::Timestamp,
-    pruning::{Doubts, EndedSlot, Found, Keep, Selection, Step, Sweep, Useless},
+    pruning::{self, Doubts, EndedSlot, Found, Keep, Selection, Step, Sweep, Useless},
     record::{Change, RecordKey},
     task::{self, Status},
+    update,
     view::View,
 };
 use airglow_store::{Kept, ReadModel, Scribe, Store, StoreError};
@@ -27,8 +28,10 @@ use tokio::{
 use crate::{
     Stats,
     job::Jobs,
-    messages::{Receipt, Registered, Settled},
+    lines::Entities,
+    messages::{Happened, Receipt, Registered, Settled},
     task::Tasks,
+    update::Updates,
 };
 
 pub(crate) struct Pruner {
@@ -43,6 +46,7 @@ pub(crate) struct Work {
     store: Store,
     jobs: Addr<Jobs>,
     tasks: Addr<Tasks>,
+    updates: Addr<Updates>,
     stats: Stats,
     /// A run is deleted from the history once, since the view counts how many are left.
     turn: Mutex<()>,
@@ -102,11 +106,10 @@ impl Work {
     pub(crate) fn new(
         keep: Keep,
         (view, scribe, store): (ReadModel, Scribe, Store),
-        jobs: Addr<Jobs>,
-        tasks: Addr<Tasks>,
+        Entities { jobs, tasks, updates, .. }: Entities,
         stats: Stats,
     ) -> Self {
-        Self { keep, view, scribe, store, jobs, tasks, stats, turn: Mutex::default() }
+        Self { keep, view, scribe, store, jobs, tasks, updates, stats, turn: Mutex::default() }
     }
 
     async fn sweep_for_ever(&self) {
@@ -120,6 +123,9 @@ impl Work {
     }
 
     async fn sweep(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        for update in self.view.read(|view| pruning::updates(view, &self.keep, now())) {
+            self.updates.do_send(To(update, Happened(update::Event::Pruned)));
+        }
         let (mut sweep, mut jobs) = (Sweep::default(), 0);
         loop {
             match self.look(&mut sweep).await {

@@ -5,8 +5,8 @@
 //! ├─ scribe              a thread of the store's. If it fails the process has to end: there is
 //! │                      no going on without a disk, and what was acknowledged is on it
 //! ├─ entities            one thread, one for all: they hold each other's addresses
-//! │    ├─ jobs hosts tasks    a supervisor each; 5 crashes in 60 s on one key → left alone
-//! │    ├─ matchmaker drainer admission herald switchboard
+//! │    ├─ jobs hosts tasks updates    a supervisor each; 5 crashes in 60 s on one key → left alone
+//! │    ├─ matchmaker drainer overseer admission herald switchboard
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
@@ -44,8 +44,9 @@ use crate::{
     lines::{Entities, Lines},
     matchmaker::Matchmaker,
     messages::Happened,
+    overseer::Overseer,
     pruner::{Pruner, Work},
-    task,
+    task, update,
 };
 
 const OF_ENTITIES: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
@@ -167,11 +168,12 @@ async fn entities(soil: Soil, fate: Fate) {
         stats: soil.stats.clone(),
     };
     nursery.raise(for_tasks, of_tasks);
+    let feed = soil.feed.clone();
     let around = Around {
         cluster: soil.cluster,
         rules: soil.sla,
         view: view.clone(),
-        feed: soil.feed,
+        feed: soil.feed.clone(),
         scribe: soil.scribe.clone(),
         tasks: tasks.clone(),
         hosts: hosts.clone(),
@@ -186,12 +188,16 @@ async fn entities(soil: Soil, fate: Fate) {
     };
     nursery.raise(for_hosts, of_hosts);
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
+    let for_updates = Context::new();
+    let updates = for_updates.address();
+    nursery.raise(for_updates, update::Links { jobs: jobs.clone() });
+    Overseer::new(view.clone(), feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 
     let books = (view, soil.scribe);
     let admission =
         Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();
-    soil.lines.have(Entities { admission, matchmaker, switchboard, tasks, jobs, hosts });
+    soil.lines.have(Entities { admission, matchmaker, switchboard, tasks, jobs, hosts, updates });
 }
 
 /// Everyone who has something to do, be it to wait. No host is connected yet. An instance that
@@ -225,9 +231,9 @@ async fn links(soil: Soil, fate: Fate) {
 }
 
 async fn upkeep(soil: Soil, fate: Fate) {
-    let Some(Entities { jobs, tasks, .. }) = soil.lines.entities() else { return };
+    let Some(entities) = soil.lines.entities() else { return };
     let Soil { view, scribe, store, keep, lines, stats, .. } = soil;
-    let work = Work::new(keep, (view, scribe, store), jobs, tasks, stats);
+    let work = Work::new(keep, (view, scribe, store), entities, stats);
     lines.have_pruner(Pruner::new(work, fate.lifeline()).start());
 }
 

@@ -1,10 +1,10 @@
 //! What the creation of jobs would come to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use airglow_model::{
     forecast,
-    ids::{HostId, TaskKey},
+    ids::{ConfigId, HostId, TaskKey},
     instances::InstanceSet,
     quota,
     view::Pending,
@@ -162,21 +162,14 @@ fn preempted(it: &forecast::Preempted) -> Option<Preempted> {
 
 impl From<forecast::Forecast> for JobForecast {
     fn from(it: forecast::Forecast) -> Self {
-        let placements = it.placements.into_iter().map(|(host, share)| Placement {
-            host: host.to_string(),
-            instances: share.instances,
-            ports: share.ports,
-        });
-        let pending = it.pending.into_iter();
-        let pending = pending.map(|(instances, why)| Unplaced { instances, why: (&*why).into() });
         Self {
             quota: QuotaForecast::new(&it.key.role, &it.quota),
             key: it.key.to_string(),
             is_active: it.is_active,
             refusal: it.refusal.map(|it| it.to_string()),
             diff: it.diff.into(),
-            placements: placements.collect(),
-            pending: pending.collect(),
+            placements: it.placements.into_iter().map(Placement::of).collect(),
+            pending: it.pending.into_iter().map(Unplaced::of).collect(),
             preempted: preempted(&it.preempted),
         }
     }
@@ -184,19 +177,40 @@ impl From<forecast::Forecast> for JobForecast {
 
 impl From<forecast::Diff> for Diff {
     fn from(forecast::Diff { instances: (from, to), configs }: forecast::Diff) -> Self {
-        let change = |forecast::Difference { pointer, from, to }| Change { pointer, from, to };
-        let configs = configs.into_iter().map(|it| ConfigDiff {
-            number: it.from.0,
-            instances: it.instances,
-            changes: it.differences.into_iter().map(change).collect(),
-        });
+        let diff =
+            |it: forecast::ConfigDiff| ConfigDiff::new(it.from, it.instances, it.differences);
+        let configs = configs.into_iter().map(diff);
         let instances = InstancesChange { from, to: to.into() };
         Self { instances, configs: configs.collect() }
     }
 }
 
+impl ConfigDiff {
+    pub(crate) fn new(
+        from: ConfigId,
+        instances: InstanceSet,
+        differences: Vec<forecast::Difference>,
+    ) -> Self {
+        let change = |forecast::Difference { pointer, from, to }| Change { pointer, from, to };
+        let changes = differences.into_iter().map(change).collect();
+        Self { number: from.0, instances, changes }
+    }
+}
+
+impl Placement {
+    pub(crate) fn of((host, share): (HostId, forecast::Share)) -> Self {
+        Self { host: host.to_string(), instances: share.instances, ports: share.ports }
+    }
+}
+
+impl Unplaced {
+    pub(crate) fn of((instances, why): (InstanceSet, Arc<Pending>)) -> Self {
+        Self { instances, why: (&*why).into() }
+    }
+}
+
 impl QuotaForecast {
-    fn new(role: &str, it: &quota::Balance) -> Self {
+    pub(crate) fn new(role: &str, it: &quota::Balance) -> Self {
         Self {
             role: role.to_owned(),
             limit: it.limit.map(Into::into),

@@ -39,6 +39,24 @@ pub(super) fn process_state() -> Schema {
     one_of(&["WAITING", "FORKED", "RUNNING", "SUCCESS", "KILLED", "FAILED", "LOST"])
 }
 
+/// How an update goes about it.
+pub(super) fn update_settings() -> Schema {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer);
+    let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
+    ObjectBuilder::new()
+        .property("strategy", ObjectBuilder::new().schema_type(Type::Object))
+        .property("watch_ms", number())
+        .property("failures_of_instance_max", number())
+        .property("failed_instances_max", number())
+        .property("rollback_on_failure", flag())
+        .property("pulse_ms", number())
+        .property("sla_aware", flag())
+        .property("pending_ms_max", number())
+        .property("canary", ObjectBuilder::new().schema_type(Type::Object))
+        .build()
+        .into()
+}
+
 pub(super) fn kind() -> Schema {
     one_of(&["service", "adhoc", "cron"])
 }

@@ -123,8 +123,7 @@ fn token(folder: &Path, certificate: &CertificateDer<'_>) -> Result<JoinToken, I
         let token = text.parse::<JoinToken>().ok().filter(|token| token.is_for(certificate));
         return token.ok_or(IdentityError::Unintelligible { path });
     }
-    let mut secret = [0; 32];
-    tls::provider().secure_random.fill(&mut secret).map_err(|_| IdentityError::Random)?;
+    let secret = tls::random()?;
     let token = JoinToken::new(certificate, secret);
     files::write(folder, TOKEN_FILE, &format!("{token}\n"))?;
     Ok(token)

@@ -79,6 +79,11 @@ fn current(job: &JobView) -> Vec<(ConfigId, InstanceSet, &TaskConfig)> {
     known.collect()
 }
 
+/// How two configurations differ, as they are written.
+pub fn differences_between(from: &TaskConfig, to: &TaskConfig) -> Vec<Difference> {
+    differences(&written(from), &written(to))
+}
+
 fn written(config: &TaskConfig) -> Value {
     serde_json::to_value(&config.spec).expect("what was written has no map with odd keys")
 }

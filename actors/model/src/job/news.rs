@@ -9,11 +9,19 @@ use crate::{
 };
 
 impl Wanted {
+    /// Those of whom an older list of demands did not say the same.
+    pub fn news(&self, told: &[Self]) -> InstanceSet {
+        let same = |it: &&Self| (it.generation, it.config) == (self.generation, self.config);
+        let told = told.iter().find(same);
+        told.map_or_else(|| self.instances.clone(), |it| self.instances.difference(&it.instances))
+    }
+
     /// The job's demand, whose configuration `config` is.
     pub fn event(&self, config: &TaskConfig) -> Event {
         Event::Wanted {
             config: self.config,
             generation: self.generation,
+            message: self.update.as_ref().map(super::killed_for).unwrap_or_default(),
             policy: Policy {
                 service: config.is_service(),
                 max_task_failures: config.max_task_failures,
@@ -34,7 +42,9 @@ impl Effect {
     /// Whom it concerns that have not been told the same.
     pub fn news(&self, told: &[Self]) -> InstanceSet {
         let same = |it: &&Self| match (self, it) {
-            (Self::Ensure(new), Self::Ensure(old)) => new.generation == old.generation,
+            (Self::Ensure(new), Self::Ensure(old)) => {
+                (new.generation, new.config) == (old.generation, old.config)
+            }
             (Self::Kill(new), Self::Kill(old)) => {
                 (new.generation, &new.message) == (old.generation, &old.message)
             }
@@ -73,7 +83,7 @@ mod tests {
     fn who_was_told_the_same_is_not_told_again() {
         let ensure = |instances, generation| {
             let (instances, config) = (set(instances), ConfigId(1));
-            Effect::Ensure(Wanted { instances, config, generation })
+            Effect::Ensure(Wanted { instances, config, generation, update: None })
         };
         let kill = |instances, generation, message: &str| {
             let (instances, message) = (set(instances), message.to_owned());

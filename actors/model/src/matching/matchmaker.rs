@@ -358,6 +358,11 @@ impl Matchmaker {
         Placement { host: seat.host.id.clone(), ports }
     }
 
+    /// Of one that knows the same: as if this run had gone.
+    pub fn vacate(&mut self, stay: &Stay) {
+        self.release(stay);
+    }
+
     fn heed(&mut self, it: Move) {
         match it {
             Move::Host(host) => self.pool.set_host(&host),

@@ -25,7 +25,7 @@ const fn either(object: &'static Object) -> Alternative {
 use Kind::{Boolean, Float, Integer, Map, String};
 
 /// Every object, a job first and what it is made of after it.
-pub static OBJECTS: [&Object; 32] = [
+pub static OBJECTS: [&Object; 33] = [
     &JOB,
     &TASK,
     &PROCESS,
@@ -34,6 +34,7 @@ pub static OBJECTS: [&Object; 32] = [
     &CONSTRAINT,
     &RESOURCES,
     &UPDATE_CONFIG,
+    &CANARY,
     &QUEUE_UPDATE_STRATEGY,
     &BATCH_UPDATE_STRATEGY,
     &VARIABLE_BATCH_UPDATE_STRATEGY,
@@ -279,6 +280,16 @@ static UPDATE_CONFIG: Object = Object {
         optional("pulse_interval_secs", Integer, "Without a pulse for so long the update waits."),
         default("sla_aware", Boolean, "false", "Whether the SLA policy holds during updates."),
         optional("update_strategy", Kind::Choice(&UPDATE_STRATEGIES), "How batches are formed."),
+        optional(
+            "max_pending_secs",
+            Integer,
+            "A replacement that finds no place for so long has failed; without it, it may wait for ever.",
+        ),
+        optional(
+            "canary",
+            Kind::Object(&CANARY),
+            "Instances that go first, and stop the update if they do worse than the others.",
+        ),
         Field {
             name: "restart_threshold",
             kind: Integer,
@@ -288,6 +299,26 @@ static UPDATE_CONFIG: Object = Object {
             ),
             about: "No longer has an effect.",
         },
+    ],
+};
+
+static CANARY: Object = Object {
+    name: "Canary",
+    about: "Instances that are updated first and compared with the others before these follow.",
+    fields: &[
+        default("instances", Integer, "1", "How many."),
+        default(
+            "watch_secs",
+            Integer,
+            "60",
+            "How long they are compared, once all of them are up.",
+        ),
+        default(
+            "on_worse",
+            Kind::Enum(&ON_WORSE),
+            "\"pause\"",
+            "What the update does if they do worse.",
+        ),
     ],
 };
 
@@ -541,5 +572,7 @@ static LOGGER_DESTINATION: Enum =
     Enum { name: "LoggerDestination", values: &["file", "console", "both", "none"] };
 
 static LOGGER_MODE: Enum = Enum { name: "LoggerMode", values: &["standard", "rotate"] };
+
+static ON_WORSE: Enum = Enum { name: "OnWorse", values: &["pause", "rollback"] };
 
 static MODE: Enum = Enum { name: "Enum_RO_RW", values: &["RO", "RW"] };

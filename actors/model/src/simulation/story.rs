@@ -37,7 +37,10 @@ impl World {
                 format!("{key} is {} {}", host.contact.name(), host.mode.name())
             }
             Some(Record::Job(job)) => format!("{key} wants {}", job.all_wanted()),
-            Some(Record::Config(_) | Record::Quota(_)) => format!("{key} is written"),
+            Some(Record::Update(update)) => format!("{key} is {}", update.status),
+            Some(Record::Config(_) | Record::Quota(_) | Record::UpdateEvents(_)) => {
+                format!("{key} is written")
+            }
             None => format!("{key} is no more"),
         });
     }

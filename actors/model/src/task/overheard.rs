@@ -16,7 +16,8 @@ fn asked_by_job(task: &Task, view: &View) -> Option<Event> {
     let job = view.jobs.get(&task.key.job)?;
     let instance = task.key.instance;
     if let Some(end) = job.job.unwanted.iter().find(|it| it.instances.contains(instance)) {
-        let ends = !task.is_active() || task.status() == Some(Status::Killing);
+        let is_killed = task.status() == Some(Status::Killing) && task.next.is_none();
+        let ends = !task.is_active() || is_killed;
         return (!ends).then(|| end.event());
     }
     let Some(demand) = job.job.wanted.iter().find(|it| it.instances.contains(instance)) else {

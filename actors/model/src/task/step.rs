@@ -44,11 +44,28 @@ impl Machine for Task {
         }
         let slot = Self { ended: None, ..self.clone() };
         let until = now + TRANSIENT_FOR;
+        let has_next = self.next.is_some();
         let next = match (self.run.as_ref().map(|run| &run.state), event) {
             // From being wanted to having a place.
             (None | Some(S::Finished { .. } | S::Failed { .. } | S::Killed { .. } | S::Lost { .. }),
-             E::Wanted { config, generation, policy }) if *generation > self.generation =>
-                slot.begin(now, *config, *generation, policy),
+             E::Wanted { config, generation, policy, .. }) if *generation > self.generation =>
+                slot.meet(*generation, policy).begin(now, *config),
+            // It is wanted otherwise than it is. Who has no place yet has nothing to end.
+            (Some(S::Throttled { .. } | S::Pending),
+             E::Wanted { config, generation, policy, .. }) if *generation > self.generation =>
+                slot.meet(*generation, policy).become_another(now, *config),
+            (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
+             E::Wanted { config, generation, policy, message }) if *generation > self.generation =>
+                slot.meet(*generation, policy).make_way(now, at, *config, message),
+            (Some(S::Partitioned { at, .. }),
+             E::Wanted { config, generation, policy, message }) if *generation > self.generation =>
+                slot.meet(*generation, policy).make_way_unheard(now, at, *config, message),
+            (Some(S::Killing { .. }),
+             E::Wanted { config, generation, policy, .. }) if *generation > self.generation =>
+                slot.meet(*generation, policy).then(Some(*config)),
+            (Some(S::Restarting { .. } | S::Preempting { .. } | S::Draining { .. }),
+             E::Wanted { config, generation, policy, .. }) if *generation > self.generation =>
+                slot.meet(*generation, policy).then_another(*config),
             (Some(S::Throttled { until }), E::TimedOut) if *until <= now =>
                 slot.enter(now, S::Pending, ""),
             (Some(S::Pending), E::Placed { at, .. }) =>
@@ -95,18 +112,20 @@ impl Machine for Task {
                 slot.kill(now, at, message),
             (Some(S::Partitioned { at, .. }), E::KillAsked { message, .. }) =>
                 slot.kill(now, at, message).lose(now, at, OUT_OF_REACH),
+            (Some(S::Killing { .. }), E::KillAsked { .. }) if self.next.is_some() =>
+                slot.then(None),
             (Some(S::Killing { at, until, retry_at, retry_ms }), E::TimedOut)
                 if *retry_at <= now && now < *until =>
                 slot.kill_again(now, at, *until, *retry_ms),
             (Some(S::Killing { at, .. }),
              E::Reported { state, message, .. }) if state.is_terminal() =>
-                slot.enter(now, told(*state, at), message),
+                slot.enter(now, told(*state, at), message).follow_if(has_next, now),
             (Some(S::Killing { at, .. }), E::HostForgot { .. }) =>
-                slot.lose(now, at, FORGOTTEN),
+                slot.lose(now, at, FORGOTTEN).follow_if(has_next, now),
             (Some(S::Killing { at, .. }), E::HostUnreachable { .. }) =>
-                slot.part(now, at).lose(now, at, OUT_OF_REACH),
+                slot.part(now, at).lose(now, at, OUT_OF_REACH).follow_if(has_next, now),
             (Some(S::Killing { at, until, .. }), E::TimedOut) if *until <= now =>
-                slot.lose(now, at, TIMED_OUT),
+                slot.lose(now, at, TIMED_OUT).follow_if(has_next, now),
 
             // It should end to be run again, however it ends.
             (Some(S::Assigned { at, .. } | S::Starting { at } | S::Running { at }),
@@ -263,26 +282,80 @@ impl Task {
 
 /// What the match makes of a slot.
 impl Task {
-    /// The first run of a line.
-    fn begin(mut self, now: Timestamp, config: ConfigId, generation: u32, policy: &Policy) -> Self {
-        if self.generation == 0 {
-            self.born_at = now;
-        }
+    /// From now on it is what the job's newest demand says.
+    fn meet(mut self, generation: u32, policy: &Policy) -> Self {
         self.generation = generation;
         self.policy = policy.clone();
+        self
+    }
+
+    /// The first run of a line.
+    fn begin(mut self, now: Timestamp, config: ConfigId) -> Self {
+        if self.attempt == Attempt(0) {
+            self.born_at = now;
+        }
+        self.next = None;
         self.ended = self.run.take().map(Box::new);
         self.run = Some(self.new_run(config));
         self.enter(now, State::Pending, "")
     }
 
-    /// Another run in place of the one that just ended.
+    /// One that has no place yet has nothing to tell of what it would have been.
+    fn become_another(mut self, now: Timestamp, config: ConfigId) -> Self {
+        if self.has(config) {
+            return self;
+        }
+        self.run = None;
+        self.begin(now, config)
+    }
+
+    /// Ends what runs, to be another after it.
+    fn make_way(mut self, now: Timestamp, at: &Placement, config: ConfigId, why: &str) -> Self {
+        if self.has(config) {
+            return self;
+        }
+        self.next = Some(config);
+        self.kill(now, at, why)
+    }
+
+    /// The same where nothing is heard of what runs.
+    fn make_way_unheard(self, now: Timestamp, at: &Placement, config: ConfigId, why: &str) -> Self {
+        let slot = self.make_way(now, at, config, why);
+        if slot.next.is_none() {
+            return slot;
+        }
+        slot.lose(now, at, OUT_OF_REACH).follow(now)
+    }
+
+    /// What comes after the run that is ending.
+    fn then(self, next: Option<ConfigId>) -> Self {
+        Self { next, ..self }
+    }
+
+    /// The same of one that would be followed by another of its kind anyway.
+    fn then_another(self, config: ConfigId) -> Self {
+        let next = (!self.has(config)).then_some(config);
+        self.then(next)
+    }
+
+    fn has(&self, config: ConfigId) -> bool {
+        self.run.as_ref().is_some_and(|it| it.config == config)
+    }
+
+    /// Another run in place of the one that just ended: another of its line, unless the job wants
+    /// something else by now.
     fn follow(mut self, now: Timestamp) -> Self {
+        if let Some(config) = self.next.take() {
+            return self.begin(now, config);
+        }
         let ended = self.run.take().expect("only a run that ended is followed by another");
         let penalty = penalty::after(&ended);
         let failed = matches!(ended.state, State::Failed { .. }) && !ended.was_asked_to_end();
         self.run = Some(Run {
             ancestor: Some(ended.id.clone()),
             failures: ended.failures + u32::from(failed),
+            exits: ended.exits + u32::from(ended.has_exited()),
+            exit: ended.last_exit(),
             penalty_ms: Timestamp::from(penalty).0,
             ..self.new_run(ended.config)
         });
@@ -306,6 +379,8 @@ impl Task {
             config,
             ancestor: None,
             failures: 0,
+            exits: 0,
+            exit: None,
             penalty_ms: 0,
             times_partitioned: 0,
             state: State::Pending,
@@ -363,7 +438,7 @@ impl Task {
     }
 
     fn vanish(self) -> Self {
-        Self { run: None, ..self }
+        Self { run: None, next: None, ..self }
     }
 
     fn current_run(&mut self) -> &mut Run {

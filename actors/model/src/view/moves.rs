@@ -103,6 +103,13 @@ impl View {
         hosts.chain(stays).collect()
     }
 
+    /// Where a slot's run is, if it has a place.
+    pub fn stay_of(&self, key: &TaskKey) -> Option<Stay> {
+        let run = self.task_of(key)?.run.as_ref()?;
+        let (config, at) = booking(run)?;
+        self.stay(key, run.attempt, config, at)
+    }
+
     /// Since when the run is over, if it was asked to restart and the next one needs no more.
     pub(super) fn returns(
         &self,
@@ -113,7 +120,8 @@ impl View {
         let after = after.filter(|it| it.state.status().is_active())?;
         let job = self.jobs.get(&key.job)?;
         let (old, new) = (job.configs.get(&before.config)?, job.configs.get(&after.config)?);
-        let was_asked = before.state.status() == Status::Restarting;
+        // Who was killed and is followed by another makes way for an update.
+        let was_asked = matches!(before.state.status(), Status::Restarting | Status::Killing);
         let needs_no_more = new.resources.saturating_sub(old.resources) == Resources::default()
             && new.ports.len() <= old.ports.len()
             && new.constraints == old.constraints;

@@ -53,6 +53,9 @@ impl Scheduler {
         match &request {
             Request::Job(job, wish) => match admit(&self.view, job, wish.clone(), self.rules) {
                 Err(refusal) => out.asks.push(Ask::Answered(request, Err(refusal))),
+                Ok(Admitted::Nothing) => {
+                    out.asks.push(Ask::Answered(request, Ok(InstanceSet::default())));
+                }
                 Ok(Admitted::Tasks(event, instances)) => {
                     for instance in instances.iter() {
                         let word = Word::Happened(event.clone(), None);

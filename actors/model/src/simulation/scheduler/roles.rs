@@ -72,6 +72,10 @@ impl Role for Job {
         view.jobs.get(key).map(|it| it.job.clone())
     }
 
+    fn overheard(&self, view: &View) -> Option<job::Event> {
+        self.overheard(view)
+    }
+
     fn act(&self, before: Option<&Self>, view: &View, out: &mut Out) {
         let told = before.map(Machine::effects).unwrap_or_default();
         for effect in self.effects() {

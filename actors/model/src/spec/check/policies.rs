@@ -2,7 +2,7 @@
 
 use super::{Complaints, DEDICATED, PREFERRED};
 use crate::{
-    spec::{Container, HealthCheckConfig, JobSpec, SlaPolicy, UpdateStrategy},
+    spec::{Canary, Container, HealthCheckConfig, JobSpec, SlaPolicy, UpdateStrategy},
     tier::Tier,
 };
 
@@ -53,6 +53,45 @@ impl Complaints {
         if update.pulse_interval_secs.is_some_and(|it| it < 60) {
             let detail = "Pulse interval seconds must be at least 60 seconds.";
             self.add("/update_config/pulse_interval_secs", detail);
+        }
+        if update.max_per_shard_failures < 0 {
+            let detail = "Failures of an instance cannot be fewer than 0";
+            self.add("/update_config/max_per_shard_failures", detail);
+        }
+        if update.max_total_failures < 0 {
+            let detail = "Failed instances cannot be fewer than 0";
+            self.add("/update_config/max_total_failures", detail);
+        }
+        if update.max_pending_secs.is_some_and(|it| it <= 0) {
+            let detail = "Give the seconds that an instance may wait for a place, or leave it out";
+            self.add("/update_config/max_pending_secs", detail);
+        }
+        if update.sla_aware && job.sla_policy.is_none() {
+            let detail = "An update can keep to an SLA policy only if the job has one";
+            self.add("/update_config/sla_aware", detail);
+        }
+        if let Some(canary) = &update.canary {
+            self.canary(canary, job);
+        }
+    }
+
+    fn canary(&mut self, canary: &Canary, job: &JobSpec) {
+        let at = "/update_config/canary";
+        if canary.instances <= 0 {
+            self.add(format!("{at}/instances"), "At least one instance has to go first");
+        } else if job.instances <= canary.instances && job.instances > 0 {
+            let detail = format!(
+                "Of {} instances {} are to go first, and nobody is left to compare them with",
+                job.instances, canary.instances
+            );
+            self.add(format!("{at}/instances"), detail);
+        }
+        if canary.watch_secs < 0 {
+            self.add(format!("{at}/watch_secs"), "Seconds cannot be fewer than 0");
+        }
+        if !["pause", "rollback"].contains(&canary.on_worse.as_str()) {
+            let detail = format!("Give pause or rollback, not {}", canary.on_worse);
+            self.add(format!("{at}/on_worse"), detail);
         }
     }
 
