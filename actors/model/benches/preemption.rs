@@ -118,7 +118,12 @@ impl Cluster {
 }
 
 fn wanted(key: airglow_model::ids::TaskKey) -> Task {
-    let wanted = Event::Wanted { config: ConfigId(1), generation: 1, policy: Policy::default() };
+    let wanted = Event::Wanted {
+        config: ConfigId(1),
+        generation: 1,
+        policy: Policy::default(),
+        message: String::new(),
+    };
     Task::unborn(key).step(START, &wanted).unwrap()
 }
 

@@ -117,6 +117,7 @@ mod tests {
             config: ConfigId(1),
             generation: 1,
             policy: Policy { service: true, ..Policy::default() },
+            message: String::new(),
         };
         let mut task = Task::unborn(key()).step(Timestamp(0), &wanted).unwrap();
         task.run.as_mut().unwrap().state = state;

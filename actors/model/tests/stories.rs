@@ -203,8 +203,12 @@ impl Cluster {
                     };
                     let (config, generation) = (wanted.config, wanted.generation);
                     for instance in wanted.instances.iter() {
-                        let event =
-                            task::Event::Wanted { config, generation, policy: policy.clone() };
+                        let event = task::Event::Wanted {
+                            config,
+                            generation,
+                            policy: policy.clone(),
+                            message: String::new(),
+                        };
                         self.todo.push_back(Todo::Tell(key.task(instance), event));
                     }
                 }
@@ -387,7 +391,12 @@ impl Cluster {
             match record {
                 Record::Job(job) => _ = self.jobs.insert(job.key.clone(), job),
                 Record::Task(task) => _ = self.tasks.insert(task.key.clone(), task),
-                Record::Host(_) | Record::Config(_) | Record::History(_) | Record::Quota(_) => {}
+                Record::Host(_)
+                | Record::Config(_)
+                | Record::History(_)
+                | Record::Quota(_)
+                | Record::Update(_)
+                | Record::UpdateEvents(_) => {}
             }
         }
         for key in self.jobs.keys().cloned().collect::<Vec<_>>() {
@@ -427,7 +436,9 @@ impl Cluster {
             | Record::Config(_)
             | Record::Task(_)
             | Record::Host(_)
-            | Record::Quota(_) => None,
+            | Record::Quota(_)
+            | Record::Update(_)
+            | Record::UpdateEvents(_) => None,
         });
         for run in history.filter(|it| it.id.0.starts_with(&format!("www-devel-{name}-"))) {
             let events: Vec<_> = run.events.iter().map(|it| it.status.name()).collect();

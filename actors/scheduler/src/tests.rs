@@ -260,7 +260,12 @@ fn whether_a_host_is_silent_stands_in_the_records_whatever_was_heard() {
     let (attempt, message) = (Attempt(1), String::new());
     let at = Placement { host: "h1".into(), ports: Default::default() };
     let story = [
-        Event::Wanted { config: ConfigId(1), generation: 1, policy: Policy::default() },
+        Event::Wanted {
+            config: ConfigId(1),
+            generation: 1,
+            policy: Policy::default(),
+            message: String::new(),
+        },
         Event::Placed { attempt, at },
         Event::Reported { attempt, state: RunState::Running, message },
     ];

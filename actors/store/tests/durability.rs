@@ -225,6 +225,8 @@ fn history(task: &TaskKey, attempt: u32) -> Change {
         times_partitioned: 0,
         state: State::Finished { at: Placement { host: "h".into(), ports: Default::default() } },
         events: vec![TaskEvent { at, status: Status::Finished, message: String::new() }],
+        exits: 0,
+        exit: None,
     };
     Change { key: RecordKey::History(task.clone(), id), record: Some(Record::History(run)) }
 }

@@ -27,13 +27,18 @@ fn view(wanted: &str, ended: &str, unborn: &str) -> View {
     let mut job = Job::unborn(key());
     job.generation = 1;
     let (instances, config) = (wanted.clone(), ConfigId(1));
-    job.wanted = vec![Wanted { instances, config, generation: 1 }];
+    job.wanted = vec![Wanted { instances, config, generation: 1, update: None }];
     let at = Placement { host: "h1".into(), ports: BTreeMap::new() };
     let task = |instance| {
         let state = if ended.contains(instance) { RunState::Finished } else { RunState::Running };
         let (attempt, message) = (Attempt(1), String::new());
         let events = [
-            Event::Wanted { config, generation: 1, policy: Policy::default() },
+            Event::Wanted {
+                config,
+                generation: 1,
+                policy: Policy::default(),
+                message: String::new(),
+            },
             Event::Placed { attempt, at: at.clone() },
             Event::Reported { attempt, state, message },
         ];
@@ -52,6 +57,7 @@ fn decide(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> String {
         Ok(Admitted::Job(_, instances) | Admitted::Tasks(_, instances)) => {
             format!("yes: {instances}")
         }
+        Ok(Admitted::Nothing) => "yes: nothing".into(),
         Err(refusal) => refusal.to_string(),
     }
 }
@@ -126,7 +132,9 @@ impl Role {
     fn ask(&mut self, name: &str, wish: Wish, rules: Rules) -> Result<(), String> {
         let key = JobKey::new("www", "prod", name);
         match admit(&self.0, &key, wish, rules).map_err(|it| it.to_string())? {
-            Admitted::Tasks(..) => unreachable!("nothing is restarted here"),
+            Admitted::Tasks(..) | Admitted::Nothing => {
+                unreachable!("nothing is restarted or updated here")
+            }
             Admitted::Job(event, _) => {
                 let job =
                     self.0.jobs.get(&key).map_or_else(|| Job::unborn(key), |it| it.job.clone());

@@ -12,6 +12,9 @@ use crate::{
     view::View,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// An update that nothing speaks against, before it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Updated {

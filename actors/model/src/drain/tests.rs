@@ -63,7 +63,7 @@ impl Scene {
         let mut job = Job::unborn(key());
         job.generation = 1;
         let (instances, id) = (InstanceSet::first(u32::try_from(up.len()).unwrap()), ConfigId(1));
-        job.wanted = vec![Wanted { instances, config: id, generation: 1 }];
+        job.wanted = vec![Wanted { instances, config: id, generation: 1, update: None }];
         scene.commit(RecordKey::Config(key(), id), Record::Config(Arc::new(config)));
         scene.commit(RecordKey::Job(key()), Record::Job(job));
         for (instance, minutes) in (0..).zip(up) {
@@ -96,6 +96,8 @@ impl Scene {
             times_partitioned: 0,
             state,
             events: vec![event],
+            exits: 0,
+            exit: None,
         };
         let slot = Task { generation: 1, attempt, run: Some(run), ..Task::unborn(task.clone()) };
         self.commit(RecordKey::Task(task), Record::Task(slot));

@@ -1,10 +1,12 @@
 use super::*;
 use crate::{
     config::Ports,
+    ids::{UpdateId, UpdateKey},
     job::{Job, Unwanted, Wanted},
     machine::Machine,
     record::{Change, Committed, Record, RecordKey},
     task::{Event, Placement, Policy},
+    update::{self, Update, UpdateEvent},
     wire::RunState,
 };
 
@@ -24,7 +26,12 @@ fn slot(instance: u32, events: &[Event]) -> Task {
 }
 
 fn wanted(config: u32) -> Event {
-    Event::Wanted { config: ConfigId(config), generation: 1, policy: Policy::default() }
+    Event::Wanted {
+        config: ConfigId(config),
+        generation: 1,
+        policy: Policy::default(),
+        message: String::new(),
+    }
 }
 
 fn placed() -> Event {
@@ -49,6 +56,7 @@ fn view() -> View {
         instances: set(instances),
         config: ConfigId(config),
         generation,
+        update: None,
     };
     job.wanted = vec![demand("0-1", 2, 1), demand("4-5", 3, 2)];
     let message = String::new();
@@ -166,4 +174,55 @@ fn what_seems_useless_goes_when_it_has_been_so_for_long() {
     assert_eq!(gone(&mut doubts, &over(2), 320), (true, vec![]));
     assert_eq!(gone(&mut doubts, &found(2, &[]), 321), (false, vec![]));
     assert_eq!(gone(&mut doubts, &over(2), 322), (false, vec![]), "that begins anew");
+}
+
+/// Updates of jobs that have instances, and one of a job that has none.
+fn updates_of_jobs() -> View {
+    let mut view = View::default();
+    let mut jobs = Vec::new();
+    for (name, id, at, status) in [
+        ("job1", "u1", 123, update::Status::RollingBack),
+        ("job1", "u2", 124, update::Status::RolledBack),
+        ("job1", "u3", 125, update::Status::Aborted),
+        ("job1", "u4", 126, update::Status::RolledForward),
+        ("job2", "u5", 123, update::Status::RolledForward),
+        ("job2", "u6", 125, update::Status::Failed),
+        ("job2", "u7", 126, update::Status::RollingForward),
+        ("job3", "u8", 126, update::Status::RolledForward),
+    ] {
+        let job = JobKey::new("www", "prod", name);
+        let key = UpdateKey { job: job.clone(), id: UpdateId(id.into()) };
+        let (at, by, message) = (Timestamp(at), String::new(), String::new());
+        let events = vec![UpdateEvent { at, status, by, message }];
+        let update = Update { created_at: at, status, events, ..Update::unborn(key.clone()) };
+        jobs.push(Change {
+            key: RecordKey::Update(key),
+            record: Some(Record::Update(Box::new(update))),
+        });
+        if name != "job3" {
+            let task = Task::unborn(job.task(0)).step(Timestamp(1), &wanted(1)).unwrap();
+            jobs.extend(task.changes(None));
+        }
+    }
+    view.apply(&Committed { seq: 1, changes: jobs });
+    view
+}
+
+#[test]
+fn s68_updates_that_ended_are_kept_for_a_while_and_not_too_many_of_a_job() {
+    let view = updates_of_jobs();
+    for (most, cut, expected) in [
+        (3, 0, "u8"),
+        (2, 0, "u2 u8"),
+        (1, 0, "u2 u3 u5 u8"),
+        (9, 126, "u2 u3 u5 u6 u8"),
+        (0, 0, "u2 u3 u4 u5 u6 u8"),
+    ] {
+        let age = Duration::from_millis(1000 - cut);
+        let keep = Keep { updates_per_job: most, updates_age: age, ..Keep::default() };
+        let mut gone: Vec<_> =
+            updates(&view, &keep, Timestamp(1000)).iter().map(|it| it.id.to_string()).collect();
+        gone.sort_unstable();
+        assert_eq!(gone.join(" "), expected, "{most} {cut}");
+    }
 }

@@ -196,6 +196,8 @@ mod tests {
             times_partitioned: 0,
             state,
             events: events.iter().map(event).collect(),
+            exits: 0,
+            exit: None,
         };
         (task, run)
     }

@@ -23,7 +23,12 @@ impl Tale {
     fn of(policy: Policy) -> Self {
         let key = JobKey::new("www", "prod", "hello").task(0);
         let mut tale = Self { now: 0, task: Task::unborn(key), text: String::new() };
-        tale.happens(&Event::Wanted { config: ConfigId(1), generation: 1, policy });
+        tale.happens(&Event::Wanted {
+            config: ConfigId(1),
+            generation: 1,
+            policy,
+            message: String::new(),
+        });
         tale
     }
 
@@ -151,24 +156,75 @@ fn the_whole_table() {
     assert_eq!(
         table,
         "\
-a service   want  place strt  runs  fini  fail  killd lost  kill  rstrt pree  drain silnt forgt late  prune
-vacant      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
-THROTTLED   -     -     -     -     -     -     -     -     gone  -     -     -     -     -     PEND  -
-PENDING     -     ASSI  -     -     -     -     -     -     gone  -     -     -     -     -     -     -
-ASSIGNED    -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  -     -     LOST+ -
-STARTING    -     -     -     RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
-RUNNING     -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
-PARTITIONED -     -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ LOST  LOST+ LOST+ LOST+ -     LOST+ LOST+ -
-KILLING     -     -     -     -     FINI  FAIL  KILL  LOST  -     -     -     -     LOST  LOST  LOST  -
-RESTARTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
-PREEMPTING  -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
-DRAINING    -     -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
-FINISHED    PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
-FAILED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
-KILLED      PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
-LOST        PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+a service   want  other place strt  runs  fini  fail  killd lost  kill  rstrt pree  drain silnt forgt late  prune
+vacant      PEND  PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+THROTTLED   THRO  PEND  -     -     -     -     -     -     -     gone  -     -     -     -     -     PEND  -
+PENDING     PEND  PEND  ASSI  -     -     -     -     -     -     gone  -     -     -     -     -     -     -
+ASSIGNED    ASSI  KILL  -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  -     -     LOST+ -
+STARTING    STAR  KILL  -     -     RUNN  FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
+RUNNING     RUNN  KILL  -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  REST  PREE  DRAI  PART  LOST+ -     -
+PARTITIONED PART  LOST+ -     STAR  RUNN  FINI+ FAIL+ KILL+ LOST+ LOST  LOST+ LOST+ LOST+ -     LOST+ LOST+ -
+KILLING     KILL  KILL  -     -     -     FINI  FAIL  KILL  LOST  -     -     -     -     LOST  LOST  LOST  -
+RESTARTING  REST  REST  -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+PREEMPTING  PREE  PREE  -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+DRAINING    DRAI  DRAI  -     -     -     FINI+ FAIL+ KILL+ LOST+ KILL  -     -     -     LOST+ LOST+ LOST+ -
+FINISHED    PEND  PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+FAILED      PEND  PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+KILLED      PEND  PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
+LOST        PEND  PEND  -     -     -     -     -     -     -     -     -     -     -     -     -     -     gone
 "
     );
+}
+
+/// Whoever was told to end in order to be another is that after its end, however it comes.
+#[test]
+fn who_makes_way_for_another_is_followed_by_it() {
+    let at = || place("a1");
+    let until = Timestamp(0);
+    let killing = State::Killing { at: at(), until, retry_at: until, retry_ms: 0 };
+    let leaving = [
+        killing.clone(),
+        State::Restarting { at: at(), until },
+        State::Preempting { at: at(), until },
+        State::Draining { at: at(), until },
+    ];
+    for state in leaving {
+        let task = Task { next: Some(ConfigId(2)), ..in_state(Some(state.clone())) };
+        for (name, event) in columns() {
+            if !["fini", "fail", "killd", "lost", "silnt", "forgt", "late"].contains(&name) {
+                continue;
+            }
+            let next = task.step(Timestamp(HOUR), &event).unwrap();
+            let run = next.run.as_ref().unwrap();
+            let found = (run.config, run.state.status(), run.attempt, run.failures, next.next);
+            let what = format!("{name} while {}", state.status());
+            assert_eq!(found, (ConfigId(2), Status::Pending, Attempt(2), 0, None), "{what}");
+            assert!(next.ended.is_some(), "{what}");
+        }
+    }
+    let unwanted = Event::KillAsked { generation: 9, message: String::new() };
+    let task = Task { next: Some(ConfigId(2)), ..in_state(Some(killing)) };
+    let ends = task.step(Timestamp(HOUR), &unwanted).unwrap();
+    assert_eq!((ends.status(), ends.next), (Some(Status::Killing), None));
+}
+
+/// What an update counts: ends that nobody asked for, of runs with one configuration.
+#[test]
+fn a_line_remembers_how_it_ended_by_itself() {
+    let mut tale = Tale::of(service());
+    for (attempt, state) in [(1, RunState::Failed), (2, RunState::Finished), (3, RunState::Lost)] {
+        let attempt = Attempt(attempt);
+        tale.task.run.as_mut().unwrap().state = State::Running { at: place("a1") };
+        tale.happens(&Event::Reported { attempt, state, message: format!("{attempt:?}") });
+    }
+    let run = tale.task.run.as_ref().unwrap();
+    let exit = run.exit.as_deref().unwrap();
+    assert_eq!((run.exits, exit.status, &*exit.message), (2, Status::Finished, "Attempt(2)"));
+    let (policy, message) = (service(), String::new());
+    tale.task.run.as_mut().unwrap().state = State::Pending;
+    tale.happens(&Event::Wanted { config: ConfigId(2), generation: 2, policy, message });
+    let run = tale.task.run.as_ref().unwrap();
+    assert_eq!((run.config, run.exits, &run.exit), (ConfigId(2), 0, &None));
 }
 
 fn rows() -> Vec<Option<State>> {
@@ -207,7 +263,18 @@ fn columns() -> Vec<(&'static str, Event)> {
     let message = String::new;
     let said = |state| Event::Reported { attempt, state, message: message() };
     let events = vec![
-        Event::Wanted { config: ConfigId(1), generation: 2, policy: service() },
+        Event::Wanted {
+            config: ConfigId(1),
+            generation: 2,
+            policy: service(),
+            message: String::new(),
+        },
+        Event::Wanted {
+            config: ConfigId(2),
+            generation: 2,
+            policy: service(),
+            message: "for an update".into(),
+        },
         Event::Placed { attempt, at: place("a1") },
         said(RunState::Starting),
         said(RunState::Running),
@@ -225,7 +292,8 @@ fn columns() -> Vec<(&'static str, Event)> {
         Event::Pruned { attempt },
     ];
     let name = |event: &Event| match event {
-        Event::Wanted { .. } => "want",
+        Event::Wanted { config: ConfigId(1), .. } => "want",
+        Event::Wanted { .. } => "other",
         Event::Placed { .. } => "place",
         Event::Reported { state: RunState::Starting, .. } => "strt",
         Event::Reported { state: RunState::Running, .. } => "runs",
@@ -313,8 +381,18 @@ fn s7_who_is_killed_before_there_was_a_place_leaves_no_trace() {
     tale.kill();
     tale.happens(&Event::Placed { attempt: Attempt(1), at: place("a1") });
     let policy = service();
-    tale.happens(&Event::Wanted { config: ConfigId(1), generation: 1, policy: policy.clone() });
-    tale.happens(&Event::Wanted { config: ConfigId(2), generation: 2, policy });
+    tale.happens(&Event::Wanted {
+        config: ConfigId(1),
+        generation: 1,
+        policy: policy.clone(),
+        message: String::new(),
+    });
+    tale.happens(&Event::Wanted {
+        config: ConfigId(2),
+        generation: 2,
+        policy,
+        message: String::new(),
+    });
     tale.happens(&Event::Placed { attempt: Attempt(1), at: place("a1") });
     assert_eq!(
         tale.text,
@@ -333,7 +411,12 @@ PENDING --placed--> rejected
 fn a_kill_that_comes_late_does_not_end_what_has_been_wanted_since() {
     let mut tale = Tale::of(service());
     tale.kill();
-    tale.happens(&Event::Wanted { config: ConfigId(1), generation: 2, policy: service() });
+    tale.happens(&Event::Wanted {
+        config: ConfigId(1),
+        generation: 2,
+        policy: service(),
+        message: String::new(),
+    });
     tale.kill_as_of(1).place().kill_as_of(1).kill_as_of(2);
     assert_eq!(
         tale.text,

@@ -46,6 +46,8 @@ fn task(instance: u32, attempt: u32, generation: u32, state: State) -> Task {
         times_partitioned: 0,
         state,
         events: vec![],
+        exits: 0,
+        exit: None,
     };
     let attempt = Attempt(attempt);
     Task { attempt, generation, run: Some(run), ..Task::unborn(key) }
@@ -72,8 +74,12 @@ fn configs() -> [Change; 2] {
 fn wanting(generation: u32, instances: &str) -> Change {
     let mut job = Job::unborn(key());
     job.generation = generation;
-    job.wanted =
-        vec![Wanted { instances: instances.parse().unwrap(), config: ConfigId(1), generation }];
+    job.wanted = vec![Wanted {
+        instances: instances.parse().unwrap(),
+        config: ConfigId(1),
+        generation,
+        update: None,
+    }];
     Change { key: RecordKey::Job(key()), record: Some(Record::Job(job)) }
 }
 

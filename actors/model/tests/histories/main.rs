@@ -72,6 +72,7 @@ fn world(seed: u64) -> World {
         per_job: 2,
         at_least: Duration::from_secs(60),
         every: Duration::from_secs(20),
+        ..Keep::default()
     };
     let setup = Setup {
         policy,

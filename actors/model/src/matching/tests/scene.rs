@@ -142,8 +142,12 @@ impl Scene {
         let known = self.view.task_of(key).cloned();
         let slot = known.unwrap_or_else(|| Task::unborn(key.clone()));
         let generation = slot.generation + 1;
-        let wanted =
-            Event::Wanted { config: ConfigId(id), generation, policy: task::Policy::default() };
+        let wanted = Event::Wanted {
+            config: ConfigId(id),
+            generation,
+            policy: task::Policy::default(),
+            message: String::new(),
+        };
         if slot.is_active() { slot } else { slot.step(self.now, &wanted).unwrap() }
     }
 
