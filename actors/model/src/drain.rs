@@ -5,6 +5,9 @@
 //! was killed in the middle goes on by looking. Only what was asked and is not in the view yet, and
 //! what coordinators said, is its caller's to remember.
 //!
+//! Updates that keep to their jobs' policies ask here too: an instance that makes way for another is
+//! missed no less than one whose host is emptied.
+//!
 //! Whoever has been placed on a host while that became empty leaves at once: it came last, and
 //! nobody counts on it yet.
 
@@ -14,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     host::Mode,
-    ids::{Attempt, HostId, TaskKey},
+    ids::{Attempt, HostId, TaskKey, UpdateKey},
     machine::Timestamp,
     sla::Rules,
     task::Status,
+    update::Update,
     view::{HostView, View},
 };
 
@@ -38,12 +42,16 @@ pub struct Known<'a> {
     /// Who was asked to leave, and may not have heard of it yet.
     pub asked: &'a BTreeMap<TaskKey, Attempt>,
     pub consents: &'a Consents,
+    /// Updates that end running instances only as their jobs' policies allow.
+    pub updates: &'a BTreeSet<UpdateKey>,
 }
 
 /// What to do now, and what to wait for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub leave: Vec<Leave>,
+    /// Who may end for an update.
+    pub permits: Vec<Permit>,
     pub inquire: Vec<Inquiry>,
     /// Where nothing is left, and since when it was to be so.
     pub emptied: Vec<(HostId, Timestamp)>,
@@ -59,6 +67,14 @@ pub struct Leave {
     pub task: TaskKey,
     pub attempt: Attempt,
     pub message: String,
+}
+
+/// It may end for this update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permit {
+    pub update: UpdateKey,
+    pub task: TaskKey,
+    pub attempt: Attempt,
 }
 
 /// Why a task is still there.
@@ -89,6 +105,9 @@ pub fn plan<'a>(
     for (since, host) in draining {
         plan.host(since, host, &mut judge);
     }
+    for update in known.updates.iter().filter_map(|it| view.updates.get(it)) {
+        plan.update(&update.update, &mut judge);
+    }
     plan
 }
 
@@ -103,8 +122,15 @@ pub fn is_undecided(
     run.is_some_and(|it| {
         let is_there = it.state.placement().is_some_and(|at| hosts.contains(&at.host));
         let status = it.state.status();
-        is_there && status.is_active() && !status.is_leaving()
+        let waits = || waits_for_permit(view, task);
+        (is_there || waits()) && status.is_active() && !status.is_leaving()
     })
+}
+
+/// Whether the job's update would end it, and may not yet.
+fn waits_for_permit(view: &View, task: &TaskKey) -> bool {
+    let work = view.active_update(&task.job).and_then(|it| it.roll.working.get(&task.instance));
+    work.is_some_and(|it| !it.may_end)
 }
 
 /// Since when nothing should be there.
@@ -133,6 +159,29 @@ impl Plan {
         self.look_at = [self.look_at, next].into_iter().flatten().min();
         if is_draining {
             self.waits.insert(id.clone(), waits);
+        }
+    }
+
+    /// Whom an update may end. Who is leaving anyway, or is not there any more, may go.
+    fn update(&mut self, update: &Update, judge: &mut Judge<'_>) {
+        let working = update.roll.working.iter();
+        for (instance, _) in working.filter(|(_, it)| !it.may_end) {
+            let task = update.key.job.task(*instance);
+            let run = judge.view.task_of(&task).and_then(|it| it.run.as_ref());
+            let verdict = run.map(|run| judge.judge_for(update, &task, run));
+            match verdict {
+                None | Some(Verdict::Leave { .. }) => {
+                    let attempt = run.map_or(Attempt(0), |it| it.attempt);
+                    let update = update.key.clone();
+                    self.permits.push(Permit { update, task, attempt });
+                }
+                Some(Verdict::Leaving(_)) => {}
+                Some(Verdict::Inquire(inquiry)) => self.inquire.push(inquiry),
+                Some(Verdict::Stay { until, .. }) => {
+                    let next = until.filter(|it| *it > judge.known.now);
+                    self.look_at = [self.look_at, next].into_iter().flatten().min();
+                }
+            }
         }
     }
 

@@ -128,6 +128,8 @@ pub enum Event {
     /// It is time to look. Whoever hears it looks, and tells what there is to be seen.
     Look,
     Looked(Sight),
+    /// What these have may end.
+    Permitted(InstanceSet),
     PauseAsked(Asked),
     ResumeAsked(Asked),
     AbortAsked(Asked),
@@ -148,6 +150,8 @@ pub struct Asked {
 pub enum Effect {
     /// The job should have these instances by now.
     Demand(Demand),
+    /// Somebody has to say when what some instances have may end.
+    AskToEnd,
     /// The job may be changed by others again; instances that are added get this configuration, if
     /// that is not what they got before.
     Release { newest: Option<ConfigId> },
@@ -210,6 +214,17 @@ impl Update {
             .iter()
             .find(|it| it.instances.contains(instance))
             .map(|it| it.config)
+    }
+
+    /// Whether somebody has to say when what some instances have may end.
+    pub fn asks_to_end(&self) -> bool {
+        self.status.is_rolling() && self.roll.working.values().any(|it| !it.may_end)
+    }
+
+    /// Whether it ends what an instance has now.
+    pub fn ends(&self, instance: u32, has: ConfigId) -> bool {
+        let works = self.roll.working.get(&instance).is_some_and(|it| it.may_end);
+        works && self.desired(instance) != Some(has)
     }
 
     /// What its instances should have in a direction.

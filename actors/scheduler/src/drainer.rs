@@ -1,4 +1,4 @@
-//! Empties hosts that are to be maintained.
+//! Empties hosts that are to be maintained, and lets updates end instances that others count on.
 //!
 //! Who may go is `model::drain`'s decision, taken for all hosts at once. This looks, asks those who
 //! may go, shows what the others wait for, and looks again when anything has happened that could
@@ -15,12 +15,14 @@ use std::{
 use actix::prelude::*;
 use airglow_kit::{Incarnation, Lifeline, To, now};
 use airglow_model::{
-    drain::{self, Consent, Consents, Inquiry, Known, Leave, Plan, Wait},
+    drain::{self, Consent, Consents, Inquiry, Known, Leave, Permit, Plan, Wait},
     host,
-    ids::{Attempt, HostId, TaskKey},
+    ids::{Attempt, HostId, TaskKey, UpdateKey},
+    instances::InstanceSet,
     machine::Timestamp,
     sla::Rules,
     task::Event,
+    update,
     view::{Note, View},
 };
 use airglow_store::{Feed, Listener, ReadModel, Scribe, What};
@@ -30,6 +32,7 @@ use crate::{
     host::Hosts,
     messages::{Happened, Receipt, Registered, Settled},
     task::Tasks,
+    update::Updates,
 };
 
 mod coordinator;
@@ -38,6 +41,8 @@ pub(crate) struct Drainer {
     around: Around,
     /// Hosts that are being drained, or have been and not been activated since.
     hosts: BTreeSet<HostId>,
+    /// Updates that have asked, and go on.
+    updates: BTreeSet<UpdateKey>,
     asked: BTreeMap<TaskKey, Attempt>,
     consents: Consents,
     shown: BTreeMap<HostId, Arc<Vec<Wait>>>,
@@ -56,12 +61,18 @@ pub(crate) struct Around {
     pub(crate) scribe: Scribe,
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) hosts: Addr<Hosts>,
+    pub(crate) updates: Addr<Updates>,
 }
 
 /// This host is being drained, or has been.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drains(pub(crate) HostId);
+
+/// This update ends instances only as its job's policy allows, and would end some.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Rolls(pub(crate) UpdateKey);
 
 /// Whoever was asked to leave has dealt with it.
 #[derive(Debug, Message)]
@@ -100,6 +111,7 @@ impl Drainer {
         Self {
             around,
             hosts: BTreeSet::new(),
+            updates: BTreeSet::new(),
             asked: BTreeMap::new(),
             consents: Consents::new(),
             shown: BTreeMap::new(),
@@ -123,6 +135,9 @@ impl Drainer {
         for leave in plan.leave {
             self.ask(leave, ctx);
         }
+        for permit in plan.permits {
+            self.permit(permit, ctx);
+        }
         for inquiry in plan.inquire {
             self.inquire(inquiry, ctx);
         }
@@ -133,10 +148,26 @@ impl Drainer {
         let is_to_be_empty =
             |it: &HostId| view.hosts.get(it).is_some_and(|it| it.host.mode.is_to_be_empty());
         self.hosts.retain(is_to_be_empty);
+        let asks = |it: &UpdateKey| view.updates.get(it).is_some_and(|it| it.update.asks_to_end());
+        self.updates.retain(asks);
         self.consents
             .retain(|(task, attempt), _| drain::is_undecided(view, &self.hosts, task, *attempt));
         let (rules, asked, consents) = (&self.around.rules, &self.asked, &self.consents);
-        drain::plan(view, &self.hosts, Known { now, rules, asked, consents })
+        let updates = &self.updates;
+        drain::plan(view, &self.hosts, Known { now, rules, asked, consents, updates })
+    }
+
+    fn permit(&mut self, Permit { update, task, attempt }: Permit, ctx: &Context<Self>) {
+        self.asked.insert(task.clone(), attempt);
+        let this = ctx.address();
+        let instances = InstanceSet::range(task.instance, task.instance);
+        let answered = Answered { task, attempt };
+        let receipt = Receipt::new(move |settled| match settled {
+            Settled::Committed | Settled::Rejected(_) => this.do_send(answered),
+            Settled::Lost => this.do_send(Missed(answered)),
+        });
+        let event = update::Event::Permitted(instances);
+        self.around.updates.do_send(To(update, Registered { event, receipt }));
     }
 
     fn ask(&mut self, Leave { task, attempt, message }: Leave, ctx: &Context<Self>) {
@@ -181,7 +212,7 @@ impl Drainer {
         took: Duration,
         ctx: &mut Context<Self>,
     ) {
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() && self.updates.is_empty() {
             return;
         }
         let wait = look_at.map_or(LOOKOUT_MAX, |it| it.since(now()).min(LOOKOUT_MAX));
@@ -237,6 +268,15 @@ impl Handler<Drains> for Drainer {
 
     fn handle(&mut self, Drains(host): Drains, ctx: &mut Self::Context) {
         self.hosts.insert(host);
+        self.look_soon(ctx);
+    }
+}
+
+impl Handler<Rolls> for Drainer {
+    type Result = ();
+
+    fn handle(&mut self, Rolls(update): Rolls, ctx: &mut Self::Context) {
+        self.updates.insert(update);
         self.look_soon(ctx);
     }
 }

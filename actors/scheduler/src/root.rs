@@ -150,6 +150,8 @@ async fn entities(soil: Soil, fate: Fate) {
     // They need to know each other before they are there.
     let (for_tasks, for_hosts, for_jobs) = (Context::new(), Context::new(), Context::new());
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
+    let for_updates = Context::new();
+    let updates = for_updates.address();
     let herald = Herald::new(scribe.clone(), tasks.clone(), fate.lifeline()).start();
     let policy = soil.policy.clone();
     let of_matchmaker = Matchmaker::new(
@@ -177,20 +179,20 @@ async fn entities(soil: Soil, fate: Fate) {
         scribe: soil.scribe.clone(),
         tasks: tasks.clone(),
         hosts: hosts.clone(),
+        updates: updates.clone(),
     };
     let drainer = Drainer::new(around, fate.lifeline()).start();
     let of_hosts = host::Links {
         view: view.clone(),
         tasks: tasks.clone(),
         matchmaker: matchmaker.clone(),
-        drainer,
+        drainer: drainer.clone(),
         switchboard: switchboard.clone(),
     };
     nursery.raise(for_hosts, of_hosts);
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
-    let for_updates = Context::new();
-    let updates = for_updates.address();
-    nursery.raise(for_updates, update::Links { jobs: jobs.clone() });
+    let of_updates = update::Links { jobs: jobs.clone(), drainer: drainer.clone() };
+    nursery.raise(for_updates, of_updates);
     Overseer::new(view.clone(), feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
 

@@ -12,6 +12,7 @@ use airglow_model::{
 use airglow_store::ReadModel;
 
 use crate::{
+    drainer::{Drainer, Rolls},
     entity::{Entity, Role},
     job::Jobs,
     messages::Happened,
@@ -21,6 +22,7 @@ pub(crate) type Updates = Supervisor<Entity<Update>, UpdateKey>;
 
 pub(crate) struct Links {
     pub(crate) jobs: Addr<Jobs>,
+    pub(crate) drainer: Addr<Drainer>,
 }
 
 impl Role for Update {
@@ -52,13 +54,17 @@ impl Role for Update {
     fn act(&self, before: Option<&Self>, links: &Links) {
         let told = before.map(Machine::effects).unwrap_or_default();
         for effect in self.effects() {
-            if told.contains(&effect) {
+            if told.contains(&effect) && effect != Effect::AskToEnd {
                 continue;
             }
             let event = match effect {
                 Effect::Demand(demand) => job::Event::Demanded(demand),
                 Effect::Release { newest } => {
                     job::Event::Released { update: self.key.id.clone(), newest }
+                }
+                Effect::AskToEnd => {
+                    links.drainer.do_send(Rolls(self.key.clone()));
+                    continue;
                 }
             };
             links.jobs.do_send(To(self.key.job.clone(), Happened(event)));

@@ -7,6 +7,7 @@ use crate::{
     machine::Timestamp,
     sla::Need,
     task::{Run, State, Status},
+    update::Update,
     view::JobView,
 };
 
@@ -18,8 +19,16 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn of(job: &JobView, asked: &BTreeMap<TaskKey, Attempt>) -> Self {
-        let stays = |run: &&Run, key| asked.get(key) != Some(&run.attempt);
+    /// Whoever is to make way for an update is as good as gone.
+    pub(super) fn of(
+        job: &JobView,
+        update: Option<&Update>,
+        gone: &BTreeMap<TaskKey, Attempt>,
+    ) -> Self {
+        let stays = |run: &&Run, key: &TaskKey| {
+            let ends = update.is_some_and(|it| it.ends(key.instance, run.config));
+            gone.get(key) != Some(&run.attempt) && !ends
+        };
         let runs =
             job.tasks.values().filter_map(|it| it.run.as_ref().filter(|run| stays(run, &it.key)));
         let mut up_since: Vec<_> = runs.filter_map(up_since).collect();

@@ -6,13 +6,16 @@ use super::*;
 use crate::{
     config::{Ports, TaskConfig},
     host::{DrainRequest, Host},
+    ids::UpdateId,
     ids::{ConfigId, JobKey},
     instances::InstanceSet,
-    job::{Job, Wanted},
+    job::{self, Job, Wanted},
+    machine::Machine,
     record::{Change, Committed, Record, RecordKey},
     spec::{JobSpec, Limits, SlaPolicy},
     task::{Placement, Run, State, Task, TaskEvent},
     tier::Tier,
+    update::{self, Direction, Order, Roll, Side, UpdateEvent, Work},
 };
 
 const MINUTE: u64 = 60_000;
@@ -46,6 +49,7 @@ struct Scene {
     rules: Rules,
     asked: BTreeMap<TaskKey, Attempt>,
     consents: Consents,
+    updates: BTreeSet<UpdateKey>,
     now: Timestamp,
 }
 
@@ -58,6 +62,7 @@ impl Scene {
             rules: Rules { instances_min: 2, ..Rules::default() },
             asked: BTreeMap::new(),
             consents: Consents::new(),
+            updates: BTreeSet::new(),
             now: NOW,
         };
         let mut job = Job::unborn(key());
@@ -103,6 +108,42 @@ impl Scene {
         self.commit(RecordKey::Task(task), Record::Task(slot));
     }
 
+    /// An update of the first `count` instances that has begun with all of them, and asks.
+    fn updating(&mut self, count: u32, policy: SlaPolicy) {
+        let id = ConfigId(2);
+        self.commit(
+            RecordKey::Config(key(), id),
+            Record::Config(config(true, Some(policy)).into()),
+        );
+        let update = UpdateKey { job: key(), id: UpdateId("u1".into()) };
+        let all = InstanceSet::first(count);
+        let order = Order { update: all.clone(), ..Order::default() };
+        let mut roll = Roll::new(Direction::Forward, order);
+        let work = Work { since: NOW, excused: 0, may_end: false };
+        roll.working = (0..count).map(|it| (it, work.clone())).collect();
+        roll.idle = InstanceSet::default();
+        let (by, message) = (String::new(), String::new());
+        let status = update::Status::RollingForward;
+        let begun = Update {
+            status,
+            target: Some(Side { config: id, instances: all }),
+            events: vec![UpdateEvent { at: NOW, status, by, message }],
+            roll,
+            ..Update::unborn(update.clone())
+        };
+        let job = self.view.jobs[&key()].job.clone();
+        let begins = job::Event::UpdateBegun { update: Box::new(begun.clone()), config: None };
+        let job = job.step(NOW, &begins).unwrap();
+        self.commit(RecordKey::Job(key()), Record::Job(job));
+        self.commit(RecordKey::Update(update.clone()), Record::Update(Box::new(begun)));
+        self.updates.insert(update);
+    }
+
+    /// Whom it lets end.
+    fn permits(&self) -> Vec<u32> {
+        self.plan().permits.iter().map(|it| it.task.instance).collect()
+    }
+
     fn mode(&mut self, host: u32, mode: Mode) {
         let host = Host { mode, ..Host::unknown(name(host)) };
         self.commit(RecordKey::Host(host.id.clone()), Record::Host(host));
@@ -114,8 +155,8 @@ impl Scene {
     }
 
     fn plan(&self) -> Plan {
-        let Self { view, hosts, rules, asked, consents, now } = self;
-        plan(view, hosts, Known { now: *now, rules, asked, consents })
+        let Self { view, hosts, rules, asked, consents, updates, now } = self;
+        plan(view, hosts, Known { now: *now, rules, asked, consents, updates })
     }
 
     /// Which instances may go.
@@ -314,4 +355,32 @@ fn a_decision_ends_with_its_task_and_with_its_drain() {
     let at = Placement { host: name(1), ports: Ports::new() };
     scene.task(0, State::Killing { at, until: NOW, retry_at: NOW, retry_ms: 1 }, NOW);
     assert!(!undecided(&scene, 1));
+}
+
+#[test]
+fn an_update_ends_no_more_than_its_jobs_policy_can_bear() {
+    let up = [Some(60), Some(60), Some(60), None];
+    let count = |fewest, duration_secs| SlaPolicy::Count { count: fewest, duration_secs };
+    for (policy, permitted) in
+        [(count(2, 1800), &[0, 3][..]), (count(3, 1800), &[3]), (count(1, 1800), &[0, 1, 3])]
+    {
+        let mut scene = Scene::new(config(true, None), 2, &up);
+        scene.updating(4, policy.clone());
+        assert_eq!(scene.permits(), permitted, "{policy:?}");
+    }
+}
+
+#[test]
+fn who_makes_way_for_an_update_is_not_counted_on_when_a_host_is_emptied() {
+    let mut scene = Scene::new(config(true, None), 2, &[Some(60), Some(60), Some(60)]);
+    let policy = SlaPolicy::Count { count: 2, duration_secs: 1800 };
+    scene.updating(1, policy.clone());
+    scene.drain(2, policy, 3600);
+    // Hosts come first: instance 1 leaves its own, and then nobody else may end.
+    let plan = scene.plan();
+    let leaves: Vec<_> = plan.leave.iter().map(|it| it.task.instance).collect();
+    assert_eq!((leaves, plan.permits), (vec![1], vec![]));
+    let update = scene.view.updates.values_mut().next().unwrap();
+    update.update.roll.working.get_mut(&0).unwrap().may_end = true;
+    assert_eq!(scene.plan().leave, []);
 }

@@ -8,12 +8,14 @@ use super::{
     crew::Crew,
 };
 use crate::{
+    config::TaskConfig,
     host::Mode,
-    ids::{JobKey, TaskKey},
+    ids::{Attempt, JobKey, TaskKey},
     machine::Timestamp,
     sla::Need,
     spec::SlaPolicy,
     task::{Run, Status},
+    update::Update,
     view::{JobView, View},
 };
 
@@ -35,12 +37,15 @@ pub(super) struct Judge<'a> {
     pub(super) view: &'a View,
     pub(super) known: Known<'a>,
     crews: BTreeMap<JobKey, Crew>,
+    /// Who has been let go, now or before.
+    gone: BTreeMap<TaskKey, Attempt>,
     consents: super::Consents,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(view: &'a View, known: Known<'a>) -> Self {
-        Self { view, known, crews: BTreeMap::new(), consents: known.consents.clone() }
+        let (gone, consents) = (known.asked.clone(), known.consents.clone());
+        Self { view, known, crews: BTreeMap::new(), gone, consents }
     }
 
     pub(super) fn judge(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
@@ -54,23 +59,54 @@ impl<'a> Judge<'a> {
             return Verdict::Stay { why, until: None };
         }
         let verdict = self.may_leave(key, run, mode);
-        if let (Verdict::Leave { .. }, Some(crew)) = (&verdict, self.crews.get_mut(&key.job)) {
-            crew.leaves(run);
-        }
+        self.count(key, run, &verdict);
         verdict
     }
 
-    fn may_leave(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
-        let Mode::Draining { request, .. } = mode else { return Verdict::Leave { forced: false } };
-        let forced_at = mode.deadline();
-        if forced_at.is_some_and(|it| it <= self.known.now) {
-            return Verdict::Leave { forced: request.timeout_secs > 0 };
+    /// Who is let go counts for nobody after it.
+    fn count(&mut self, key: &TaskKey, run: &Run, verdict: &Verdict) {
+        if !matches!(verdict, Verdict::Leave { .. }) {
+            return;
         }
+        match self.crews.get_mut(&key.job) {
+            Some(crew) => crew.leaves(run),
+            None => _ = self.gone.insert(key.clone(), run.attempt),
+        }
+    }
+
+    /// What is to become of one that an update would end.
+    pub(super) fn judge_for(&mut self, update: &Update, key: &TaskKey, run: &Run) -> Verdict {
+        let status = run.state.status();
+        if self.known.asked.get(key) == Some(&run.attempt) {
+            return Verdict::Leaving(status);
+        }
+        if status.is_leaving() || !status.is_active() || run.state.placement().is_none() {
+            return Verdict::Leave { forced: false };
+        }
+        let verdict = self.may_end(update, key, run);
+        self.count(key, run, &verdict);
+        verdict
+    }
+
+    /// Forward it is the new configuration's policy that counts, back the one's that comes back.
+    fn may_end(&mut self, update: &Update, key: &TaskKey, run: &Run) -> Verdict {
         let view = self.view;
-        let found =
-            view.jobs.get(&key.job).and_then(|job| Some((job, job.configs.get(&run.config)?)));
-        let Some((job, config)) = found else { return Verdict::Leave { forced: false } };
-        let policy = config.spec.sla_policy.as_ref().unwrap_or(&request.policy);
+        let Some(job) = view.jobs.get(&key.job) else { return Verdict::Leave { forced: false } };
+        let next = update.desired(key.instance).unwrap_or(run.config);
+        let policy = job.configs.get(&next).and_then(|it| it.spec.sla_policy.as_ref());
+        let found = policy.and_then(|it| Some((it, job.configs.get(&run.config)?)));
+        let Some((policy, config)) = found else { return Verdict::Leave { forced: false } };
+        self.weigh(key, (job, run, config), policy, None)
+    }
+
+    /// By a policy.
+    fn weigh(
+        &mut self,
+        key: &TaskKey,
+        (job, run, config): (&JobView, &Run, &TaskConfig),
+        policy: &SlaPolicy,
+        forced_at: Option<Timestamp>,
+    ) -> Verdict {
         if let SlaPolicy::Coordinator { coordinator_url, status_key } = policy {
             return self.ask(Inquiry {
                 task: key.clone(),
@@ -89,10 +125,25 @@ impl<'a> Judge<'a> {
         self.check(job, run, policy)
     }
 
+    fn may_leave(&mut self, key: &TaskKey, run: &Run, mode: &Mode) -> Verdict {
+        let Mode::Draining { request, .. } = mode else { return Verdict::Leave { forced: false } };
+        let forced_at = mode.deadline();
+        if forced_at.is_some_and(|it| it <= self.known.now) {
+            return Verdict::Leave { forced: request.timeout_secs > 0 };
+        }
+        let view = self.view;
+        let found =
+            view.jobs.get(&key.job).and_then(|job| Some((job, job.configs.get(&run.config)?)));
+        let Some((job, config)) = found else { return Verdict::Leave { forced: false } };
+        let policy = config.spec.sla_policy.as_ref().unwrap_or(&request.policy);
+        self.weigh(key, (job, run, config), policy, forced_at)
+    }
+
     fn check(&mut self, job: &JobView, run: &Run, policy: &SlaPolicy) -> Verdict {
-        let Known { now, asked, .. } = self.known;
+        let (now, gone) = (self.known.now, &self.gone);
         let key = &job.job.key;
-        let crew = self.crews.entry(key.clone()).or_insert_with(|| Crew::of(job, asked));
+        let update = self.view.active_update(key);
+        let crew = self.crews.entry(key.clone()).or_insert_with(|| Crew::of(job, update, gone));
         let active = crew.active;
         let Some((need, duration)) = Need::of(policy, active) else {
             return Verdict::Leave { forced: false };

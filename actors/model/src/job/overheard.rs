@@ -9,9 +9,10 @@ impl Job {
         let update = self.updating.as_ref()?.id.clone();
         let key = UpdateKey { job: self.key.clone(), id: update.clone() };
         let effects = view.updates.get(&key)?.update.effects();
-        effects.into_iter().next().map(|effect| match effect {
-            Effect::Demand(demand) => Event::Demanded(demand),
-            Effect::Release { newest } => Event::Released { update, newest },
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Demand(demand) => Some(Event::Demanded(demand)),
+            Effect::Release { newest } => Some(Event::Released { update: update.clone(), newest }),
+            Effect::AskToEnd => None,
         })
     }
 }

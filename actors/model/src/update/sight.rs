@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Update;
 use crate::{
     ids::ConfigId,
-    instances::InstanceSet,
     machine::Timestamp,
     task::{Exit, Status, Task},
     view::View,
@@ -15,8 +14,6 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
     pub seen: BTreeMap<u32, Seen>,
-    /// Those among them that may end now, if that is asked at all.
-    pub may_end: InstanceSet,
 }
 
 /// An instance that is there.
@@ -37,7 +34,7 @@ impl Sight {
     pub fn of(view: &View, update: &Update) -> Self {
         let Some(job) = view.jobs.get(&update.key.job) else { return Self::default() };
         let see = |it| Some((it, Seen::of(job.tasks.get(&it)?)?));
-        Self { seen: update.roll.watched().filter_map(see).collect(), ..Self::default() }
+        Self { seen: update.roll.watched().filter_map(see).collect() }
     }
 }
 

@@ -32,6 +32,10 @@ impl Machine for Update {
             (S::RollingForward | S::RollingBack, E::Looked(sight)) =>
                 update.look(now, sight),
 
+            (S::RollingForward | S::RollingBack, E::Permitted(instances))
+                if self.asks_about(instances) =>
+                update.permit(now, instances),
+
             (S::RollingForward | S::RollingBack | S::RollForwardAwaitingPulse
                 | S::RollBackAwaitingPulse, E::PauseAsked(asked)) =>
                 update.enter(now, direction.paused(), asked),
@@ -80,6 +84,7 @@ impl Machine for Update {
         if !self.status.is_active() {
             return vec![Effect::Release { newest: self.newest() }];
         }
+        let asks = self.asks_to_end();
         let begun = self.roll.working.iter().filter(|(_, work)| work.may_end);
         let mut unwanted: InstanceSet = begun.map(|(instance, _)| *instance).collect();
         let mut wanted = Vec::new();
@@ -93,7 +98,8 @@ impl Machine for Update {
         let nothing = wanted.is_empty() && unwanted.is_empty();
         let (update, direction) = (self.key.clone(), self.roll.direction);
         let demand = || Effect::Demand(Demand { update, direction, wanted, unwanted });
-        if nothing { Vec::new() } else { vec![demand()] }
+        let demand = (!nothing).then(demand);
+        demand.into_iter().chain(asks.then_some(Effect::AskToEnd)).collect()
     }
 
     fn deadline(&self) -> Option<(Timestamp, Event)> {
@@ -132,6 +138,11 @@ impl Update {
     fn due_at(&self) -> Option<Option<Timestamp>> {
         let every = Duration::from_millis(self.settings.pulse_ms?);
         Some(self.pulsed_at.map(|it| it + every))
+    }
+
+    fn asks_about(&self, instances: &InstanceSet) -> bool {
+        let mut waiting = self.roll.working.iter().filter(|(_, it)| !it.may_end);
+        waiting.any(|(instance, _)| instances.contains(*instance))
     }
 
     /// What instances that are added get after it.
@@ -190,6 +201,17 @@ impl Update {
         self
     }
 
+    fn permit(mut self, now: Timestamp, instances: &InstanceSet) -> Self {
+        let action = Action::begun(self.roll.direction);
+        let waiting = self.roll.working.iter_mut().filter(|(_, it)| !it.may_end);
+        for (instance, work) in waiting.filter(|(instance, _)| instances.contains(**instance)) {
+            work.may_end = true;
+            let message = PASSED.to_owned();
+            self.news.push(InstanceEvent { at: now, instance: *instance, action, message });
+        }
+        self
+    }
+
     fn look(mut self, now: Timestamp, sight: &Sight) -> Self {
         self.look_at = None;
         if self.is_overdue(now) {
@@ -209,11 +231,7 @@ impl Update {
 
     /// Finds out which of those that are worked on are done.
     fn settle(&mut self, now: Timestamp, sight: &Sight) {
-        for (instance, mut work) in std::mem::take(&mut self.roll.working) {
-            if !work.may_end && sight.may_end.contains(instance) {
-                work.may_end = true;
-                self.tell(now, instance, Action::begun(self.roll.direction), PASSED);
-            }
+        for (instance, work) in std::mem::take(&mut self.roll.working) {
             match self.judge(now, instance, Some(&work), sight) {
                 Verdict::Done => {
                     self.finish(instance);
@@ -407,6 +425,7 @@ impl Event {
         match self {
             Self::Look => "look",
             Self::Looked(_) => "looked",
+            Self::Permitted(_) => "permitted",
             Self::PauseAsked(_) => "pause",
             Self::ResumeAsked(_) => "resume",
             Self::AbortAsked(_) => "abort",

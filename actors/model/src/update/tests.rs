@@ -135,8 +135,7 @@ impl Scene {
             let watched: Vec<_> = self.update.roll.watched().collect();
             let seen = self.there.iter().filter(|(it, _)| watched.contains(it));
             let seen = seen.map(|(instance, it)| (*instance, it.clone())).collect();
-            let sight = Sight { seen, may_end: InstanceSet::default() };
-            if !self.happens(&Event::Looked(sight)) {
+            if !self.happens(&Event::Looked(Sight { seen })) {
                 return;
             }
             looks += 1;
@@ -148,7 +147,7 @@ impl Scene {
     fn demands(&self) -> String {
         let demand = self.update.effects().into_iter().find_map(|it| match it {
             Effect::Demand(demand) => Some(demand),
-            Effect::Release { .. } => None,
+            Effect::Release { .. } | Effect::AskToEnd => None,
         });
         let Some(demand) = demand else { return "nothing".into() };
         let wanted = demand.wanted.iter().map(|it| format!("{}={}", it.instances, it.config.0));

@@ -90,7 +90,8 @@ impl Drainer {
         self.consents
             .retain(|(task, attempt), _| drain::is_undecided(view, &self.hosts, task, *attempt));
         let (rules, asked, consents) = (&self.rules, &self.asked, &self.consents);
-        let plan = drain::plan(view, &self.hosts, Known { now, rules, asked, consents });
+        let updates = &BTreeSet::new();
+        let plan = drain::plan(view, &self.hosts, Known { now, rules, asked, consents, updates });
         for (host, since) in plan.emptied {
             let event = host::Event::Emptied { since };
             out.send(Mail::Host(host, Word::Happened(event, None)));

@@ -21,6 +21,7 @@ fn the_whole_table() {
     let events = [
         Event::Look,
         Event::Looked(Sight::default()),
+        Event::Permitted(set("0")),
         Event::PauseAsked(asked("")),
         Event::ResumeAsked(asked("")),
         Event::AbortAsked(asked("")),
@@ -41,17 +42,17 @@ fn the_whole_table() {
     assert_eq!(
         table,
         "\
-ROLLING_FORWARD             - ROLLING_FORWARD ROLL_FORWARD_PAUSED ROLLING_FORWARD ABORTED ROLLING_BACK ROLLING_FORWARD -
-ROLL_FORWARD_PAUSED         - - ROLL_FORWARD_PAUSED ROLLING_FORWARD ABORTED ROLLING_BACK ROLL_FORWARD_PAUSED -
-ROLL_FORWARD_AWAITING_PULSE - - ROLL_FORWARD_PAUSED - ABORTED ROLLING_BACK ROLLING_FORWARD -
-ROLLING_BACK                - ROLLING_BACK ROLL_BACK_PAUSED ROLLING_BACK ABORTED ROLLING_BACK ROLLING_BACK -
-ROLL_BACK_PAUSED            - - ROLL_BACK_PAUSED ROLLING_BACK ABORTED ROLLING_BACK ROLL_BACK_PAUSED -
-ROLL_BACK_AWAITING_PULSE    - - ROLL_BACK_PAUSED - ABORTED ROLLING_BACK ROLLING_BACK -
-ROLLED_FORWARD              - - - - - - - gone
-ROLLED_BACK                 - - - - - - - gone
-ABORTED                     - - - - - - - gone
-ERROR                       - - - - - - - gone
-FAILED                      - - - - - - - gone
+ROLLING_FORWARD             - ROLLING_FORWARD - ROLL_FORWARD_PAUSED ROLLING_FORWARD ABORTED ROLLING_BACK ROLLING_FORWARD -
+ROLL_FORWARD_PAUSED         - - - ROLL_FORWARD_PAUSED ROLLING_FORWARD ABORTED ROLLING_BACK ROLL_FORWARD_PAUSED -
+ROLL_FORWARD_AWAITING_PULSE - - - ROLL_FORWARD_PAUSED - ABORTED ROLLING_BACK ROLLING_FORWARD -
+ROLLING_BACK                - ROLLING_BACK - ROLL_BACK_PAUSED ROLLING_BACK ABORTED ROLLING_BACK ROLLING_BACK -
+ROLL_BACK_PAUSED            - - - ROLL_BACK_PAUSED ROLLING_BACK ABORTED ROLLING_BACK ROLL_BACK_PAUSED -
+ROLL_BACK_AWAITING_PULSE    - - - ROLL_BACK_PAUSED - ABORTED ROLLING_BACK ROLLING_BACK -
+ROLLED_FORWARD              - - - - - - - - gone
+ROLLED_BACK                 - - - - - - - - gone
+ABORTED                     - - - - - - - - gone
+ERROR                       - - - - - - - - gone
+FAILED                      - - - - - - - - gone
 "
     );
 }

@@ -237,9 +237,9 @@ fn running_instances_wait_until_they_may_end() {
     assert_eq!(scene.demands(), "2=2");
     let tale = scene.tale();
     assert!(tale.ends_with("0 UPDATING: Checking SLA before continuing., 1 UPDATING: Checking SLA before continuing."), "{tale}");
-    let seen = scene.there.clone();
-    let sight = Sight { seen, may_end: set("1") };
-    assert!(scene.happens(&Event::Looked(sight)));
+    assert!(scene.update.effects().contains(&Effect::AskToEnd));
+    assert!(!scene.happens(&Event::Permitted(set("2"))));
+    assert!(scene.happens(&Event::Permitted(set("1-2"))));
     assert_eq!(scene.demands(), "1-2=2");
     assert_eq!(scene.tale(), "1 UPDATING: SLA check passed, continuing.");
 }
