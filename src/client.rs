@@ -10,8 +10,8 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
     AddInstances, Affected, Amount, CreateJobs, Created, Drain, Forecast, HostDetail, HostSummary,
-    JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Selection, TaskDetail, TaskSummary,
-    Tier,
+    JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile, Reconciling, Selection,
+    TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -136,6 +136,10 @@ impl Client {
 
     pub(crate) fn prune(&self, what: &Prune) -> Result<Pruned> {
         self.post("/admin/prune", what)
+    }
+
+    pub(crate) fn reconcile(&self, whom: &Reconcile) -> Result<Reconciling> {
+        self.post("/admin/reconcile", whom)
     }
 
     pub(crate) fn tiers(&self) -> Result<Vec<Tier>> {

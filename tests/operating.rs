@@ -68,6 +68,18 @@ fn an_operator_queries_a_cluster_as_ever() {
     let config = cluster.succeeds(&["admin", "get_cluster_config", "devcluster", "--sh"]);
     assert!(config.contains(&format!("AURORA_CLUSTER_SCHEDULER_URI='{}'", cluster.uri())));
 
+    let asked = "1 host was asked what it has; what differs is corrected as it answers.\n";
+    for verb in ["reconcile-tasks", "reconcile_tasks"] {
+        assert_eq!(cluster.succeeds(&["admin", verb, "devcluster"]), asked);
+    }
+    let one = ["admin", "reconcile-tasks", "devcluster", "--host", "scheduler", "--write-json"];
+    let json: Value = serde_json::from_str(&cluster.succeeds(&one)).unwrap();
+    assert_eq!(json["asked"], 1);
+    cluster
+        .airglow(&["admin", "reconcile-tasks", "devcluster", "--host", "x"])
+        .code(1)
+        .says("host x is not connected");
+
     let up = ["sla", "get-task-up-count", "devcluster/www-data/test/web", "--durations", "0s,7d"];
     assert_eq!(cluster.succeeds(&up), "0s\t- 100.00 %\n7d\t- 0.00 %\n");
     let up = ["sla", "get-job-uptime", "devcluster/www-data/test/web", "--percentiles", "50,99.5"];

@@ -14,6 +14,7 @@ mod hosts;
 mod prune;
 mod query;
 mod quota;
+mod reconcile;
 mod safety;
 
 #[derive(clap::Subcommand)]
@@ -35,6 +36,9 @@ pub(crate) enum Verb {
     /// Forget runs that have ended
     #[command(alias = "prune_tasks")]
     PruneTasks(prune::Args),
+    /// Ask hosts what they have, and correct what differs
+    #[command(alias = "reconcile_tasks")]
+    ReconcileTasks(reconcile::Args),
     /// Show hosts' maintenance
     #[command(alias = "host_status")]
     HostStatus(hosts::Named),
@@ -63,6 +67,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::SetQuota(args) => quota::set(&args, global),
         Verb::IncreaseQuota(args) => quota::increase(&args, global),
         Verb::PruneTasks(args) => prune::run(&args, global),
+        Verb::ReconcileTasks(args) => reconcile::run(&args, global),
         Verb::HostStatus(named) => named.find(global).and_then(|it| host::status::run(&it, global)),
         Verb::HostDeactivate(named) => {
             named.find(global).and_then(|it| host::maintenance::announce(&it, global))
