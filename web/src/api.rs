@@ -10,6 +10,7 @@ mod from;
 mod schema;
 mod task;
 mod update;
+mod waits;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::{forecast::*, task::*, update::*};
+pub use self::{forecast::*, task::*, update::*, waits::Alike};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

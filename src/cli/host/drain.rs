@@ -113,13 +113,16 @@ fn is_drained(host: &HostSummary) -> bool {
     host.mode == "DRAINED"
 }
 
-/// One line: how much is left, and what the first that stays waits for.
+/// One line: how much is left, and what most of those who stay wait for.
 fn shown(HostSummary { host, mode, drain, .. }: &HostSummary) -> String {
     let Some(drain) = drain else { return format!("{host}  {mode}") };
     let left = status::left(drain, airglow_kit::now());
-    match drain.waits.as_slice() {
-        [] => format!("{host}  {left}"),
-        [first, ..] => format!("{host}  {left}; {}: {}", first.task, first.reason),
+    // Of those that are as many the first one told.
+    match drain.alike().iter().rev().max_by_key(|it| it.tasks.len()) {
+        None => format!("{host}  {left}"),
+        Some(most) => {
+            format!("{host}  {left}; {}: {}", status::whose(&most.tasks), most.reason)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write};
 
 use airglow_model::machine::Timestamp;
-use airglow_web::api::{DrainProgress, HostSummary};
+use airglow_web::api::{Alike, DrainProgress, HostSummary};
 
 use super::{Global, Hosts, Outcome, screen};
 
@@ -25,11 +25,19 @@ fn render(HostSummary { host, mode, drain, .. }: &HostSummary, now: Timestamp) -
     let mut text = format!("{host} is in state: {mode}\n");
     if let Some(drain) = drain {
         writeln!(text, "  {}", left(drain, now)).ok();
-        for wait in &drain.waits {
-            writeln!(text, "  {}: {}", wait.task, wait.reason).ok();
+        for Alike { reason, tasks, .. } in drain.alike() {
+            writeln!(text, "  {}: {reason}", whose(&tasks)).ok();
         }
     }
     text
+}
+
+/// Who waits: by name if it is one.
+pub(super) fn whose(tasks: &[&str]) -> String {
+    match tasks {
+        [only] => (*only).to_owned(),
+        all => format!("{} tasks", all.len()),
+    }
 }
 
 /// How much is still there, and how long it may stay.
@@ -45,6 +53,12 @@ pub(super) fn left(drain: &DrainProgress, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_alone_is_named_and_others_are_counted() {
+        assert_eq!(whose(&["www/prod/web/3"]), "www/prod/web/3");
+        assert_eq!(whose(&["a/b/c/0", "a/b/c/1"]), "2 tasks");
+    }
 
     #[test]
     fn a_drain_tells_what_is_left_and_until_when() {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, format, render, share};
 use crate::{
     Site,
-    api::{DrainProgress, DrainWait, HostDetail, HostSummary},
+    api::{Alike, DrainProgress, HostDetail, HostSummary},
     hosts::no_such_host,
     show,
 };
@@ -44,6 +44,7 @@ struct Waiting {
     tasks: Vec<String>,
     more: usize,
     reason: String,
+    /// When the first of them is looked at again, if time alone can change something.
     until: Option<Timestamp>,
 }
 
@@ -91,18 +92,11 @@ pub(crate) async fn host(
 
 /// One entry for each reason, not for each task.
 fn waiting(drain: &DrainProgress) -> Vec<Waiting> {
-    let mut groups: Vec<Waiting> = Vec::new();
-    for DrainWait { task, reason, until } in &drain.waits {
-        match groups.iter_mut().find(|it| it.reason == *reason && it.until == *until) {
-            Some(group) if group.tasks.len() < NAMED => group.tasks.push(task.clone()),
-            Some(group) => group.more += 1,
-            None => groups.push(Waiting {
-                tasks: vec![task.clone()],
-                more: 0,
-                reason: reason.clone(),
-                until: *until,
-            }),
-        }
-    }
-    groups
+    let named = |Alike { reason, tasks, until }: Alike<'_>| Waiting {
+        more: tasks.len().saturating_sub(NAMED),
+        tasks: tasks.into_iter().take(NAMED).map(str::to_owned).collect(),
+        reason: reason.to_owned(),
+        until,
+    };
+    drain.alike().into_iter().map(named).collect()
 }
