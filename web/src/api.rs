@@ -7,6 +7,7 @@
 
 mod forecast;
 mod from;
+mod place;
 mod schema;
 mod task;
 mod update;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::{forecast::*, task::*, update::*, waits::Alike};
+pub use self::{forecast::*, place::PlaceMade, task::*, update::*, waits::Alike};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -206,6 +207,10 @@ pub struct PendingTask {
     pub vetoes: Vec<VetoCount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestHost>,
+    /// Places that are being made for it and others like it, whichever comes first. The vetoes are
+    /// other hosts'.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub making: Vec<PlaceMade>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -18,7 +18,7 @@ use airglow_model::{
 
 use crate::api::{
     Config, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost,
-    Offer, PendingTask, Quarantined, TaskSummary, VetoCount,
+    Offer, PendingTask, PlaceMade, Quarantined, TaskSummary, VetoCount,
 };
 
 pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobView) -> JobSummary {
@@ -122,7 +122,7 @@ impl From<&matching::VetoCount> for VetoCount {
 }
 
 pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
-    let Pending { since, hosts, vetoes, nearest } = it.pending.get(&instance)?.as_ref();
+    let Pending { since, hosts, vetoes, nearest, making } = it.pending.get(&instance)?.as_ref();
     let key = &it.job.key;
     Some(PendingTask {
         role: key.role.clone(),
@@ -137,7 +137,14 @@ pub(crate) fn pending_task(it: &JobView, instance: u32) -> Option<PendingTask> {
             host: host.to_string(),
             misses: misses.clone(),
         }),
+        making: making.iter().map(PlaceMade::from).collect(),
     })
+}
+
+impl From<&matching::Making> for PlaceMade {
+    fn from(matching::Making { host, ending }: &matching::Making) -> Self {
+        Self { host: host.to_string(), ending: ending.iter().map(TaskKey::to_string).collect() }
+    }
 }
 
 pub(crate) fn host_summary(it: &HostView) -> HostSummary {

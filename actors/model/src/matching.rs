@@ -32,5 +32,6 @@ mod veto;
 
 pub use matchmaker::{Matchmaker, Numbers, Placed};
 pub use preempting::Victim;
+pub use reservations::Making;
 pub use scheduling::{Order, Scheduling};
 pub use veto::{Kind as VetoKind, VetoCount};

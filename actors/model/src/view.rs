@@ -25,7 +25,7 @@ use crate::{
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
-    matching::VetoCount,
+    matching::{Making, VetoCount},
     quota::Quota,
     record::{Change, Committed, Record, RecordKey},
     resources::Resources,
@@ -105,6 +105,9 @@ pub struct Pending {
     pub vetoes: Vec<VetoCount>,
     /// The host that misses by least, and by what, in words.
     pub nearest: Option<(HostId, String)>,
+    /// Places that are being made for those who wait for this reason. These hosts are not among
+    /// the others.
+    pub making: Vec<Making>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

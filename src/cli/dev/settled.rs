@@ -79,6 +79,9 @@ fn placed(job: &JobDetail, task: &TaskSummary, now: Timestamp) -> Verdict {
 /// Why the machine does not take it.
 fn refusal(job: &JobDetail, instance: u32) -> Option<String> {
     let pending = job.pending.iter().find(|it| it.instance == instance)?;
+    if !pending.making.is_empty() {
+        return None;
+    }
     let nearest = pending.nearest.as_ref().map(|it| it.misses.clone());
     nearest.or_else(|| pending.vetoes.first().map(|it| it.reason.clone()))
 }
@@ -202,6 +205,7 @@ mod tests {
                 hosts: 1,
                 vetoes: vec![],
                 nearest: Some(NearestHost { host: "h".into(), misses: "CPU: 8 wanted".into() }),
+                making: vec![],
             }];
             (verdict(&job, NOW), anstream::adapter::strip_str(&line(&job)).to_string())
         };

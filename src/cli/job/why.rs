@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io::Write};
 
 use airglow_model::{instances::InstanceSet, machine::Timestamp, task::Status};
-use airglow_web::api::{JobDetail, NearestHost, PendingTask, VetoCount};
+use airglow_web::api::{JobDetail, NearestHost, PendingTask, PlaceMade, VetoCount};
 
 use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
 
@@ -41,7 +41,7 @@ fn explain(key: &FullKey, job: &JobDetail, now: Timestamp) -> String {
         let are = if tasks.len() == 1 { "is" } else { "are" };
         let pending = screen::status(Status::Pending);
         let age = screen::age(since, now);
-        let helps = helps(tasks[0]);
+        let helps = if tasks[0].making.len() < tasks.len() { helps(tasks[0]) } else { String::new() };
         paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}{helps}\n"));
     }
     paragraphs.extend(job.instances.iter().filter(|it| it.status == Status::Throttled).map(|it| {
@@ -82,7 +82,21 @@ fn reason(task: &PendingTask) -> String {
         return "no host has been looked at yet.\n  `airglow host list` shows which there are."
             .into();
     }
-    vetoes(task.hosts, &task.vetoes, task.nearest.as_ref())
+    if task.making.is_empty() {
+        return vetoes(task.hosts, &task.vetoes, task.nearest.as_ref());
+    }
+    let places: Vec<_> = task.making.iter().map(made).collect();
+    let mut text = format!("{}.", places.join(";\n  "));
+    let others = task.hosts.saturating_sub(task.making.len());
+    if others > 0 {
+        let vetoes = vetoes(others, &task.vetoes, task.nearest.as_ref());
+        text.push_str(&format!("\n  Elsewhere {vetoes}"));
+    }
+    text
+}
+
+fn made(place: &PlaceMade) -> String {
+    format!("a place is being made on {} by ending {}", place.host, place.named())
 }
 
 /// What speaks against how many hosts.
@@ -122,7 +136,29 @@ mod tests {
                 host: "h1".into(),
                 misses: "CPU: 8 wanted, 2 free".into(),
             }),
+            making: vec![],
         }
+    }
+
+    #[test]
+    fn whose_place_is_being_made_is_told_so() {
+        let place = |host: &str| PlaceMade { host: host.into(), ending: vec!["w/d/b/0".into()] };
+        let made = PendingTask {
+            hosts: 1,
+            vetoes: vec![],
+            nearest: None,
+            making: vec![place("h1")],
+            ..pending(0)
+        };
+        assert_eq!(reason(&made), "a place is being made on h1 by ending w/d/b/0.");
+        let some = PendingTask { hosts: 4, making: vec![place("h1"), place("h2")], ..pending(0) };
+        assert_eq!(
+            reason(&some),
+            "a place is being made on h1 by ending w/d/b/0;\n  \
+             a place is being made on h2 by ending w/d/b/0.\n  \
+             Elsewhere no host fits, of 2 hosts.\n  \
+             Insufficient: CPU on 2 hosts\n  Nearest: h1 (CPU: 8 wanted, 2 free)"
+        );
     }
 
     #[test]

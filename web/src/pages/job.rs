@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, events_of, format, render, roles::kind_name};
 use crate::{
     Site,
-    api::{Config, JobSla, JobSummary, NearestHost, TaskSummary, VetoCount},
+    api::{Config, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary, VetoCount},
     jobs, show, sla,
 };
 
@@ -53,6 +53,7 @@ struct Waiting {
     hosts: usize,
     vetoes: Vec<VetoCount>,
     nearest: Option<NearestHost>,
+    making: Vec<PlaceMade>,
 }
 
 #[derive(Template)]
@@ -217,6 +218,7 @@ fn waiting(it: &JobView) -> Vec<Waiting> {
             it.0.vetoes == pending.vetoes
                 && it.0.nearest == pending.nearest
                 && it.0.hosts == pending.hosts
+                && it.0.making == pending.making
         };
         if let Some((_, instances)) = groups.iter_mut().find(same) {
             instances.push(pending.instance);
@@ -227,6 +229,7 @@ fn waiting(it: &JobView) -> Vec<Waiting> {
             hosts: pending.hosts,
             vetoes: pending.vetoes,
             nearest: pending.nearest,
+            making: pending.making,
         };
         groups.push((waiting, vec![pending.instance]));
     }
@@ -238,6 +241,12 @@ fn waiting(it: &JobView) -> Vec<Waiting> {
 }
 
 impl Waiting {
+    /// Hosts where no place is being made.
+    fn others(&self) -> String {
+        let noun = if self.making.is_empty() { "host" } else { "other host" };
+        format::count(self.hosts.saturating_sub(self.making.len()), noun)
+    }
+
     fn count(&self) -> usize {
         usize::try_from(self.instances.len()).unwrap_or(usize::MAX)
     }

@@ -32,9 +32,14 @@ pub(super) fn explain(pool: &Pool, key: &GroupKey, group: &Group) -> Pending {
     let config = &*group.config;
     let mut ruled_out: BTreeMap<Veto<'_>, RuledOut<'_>> = BTreeMap::new();
     let mut nearest: Option<((u64, u64), &Seat, Vec<Veto<'_>>)> = None;
+    let mut making = Vec::new();
     for seat in pool.by_name() {
         let it = pool.seat(seat);
         let mut vetoes = vetoes(config, &group.memory, it);
+        if let Some(place) = pool.making(seat, key).filter(|_| vetoes.iter().all(passes)) {
+            making.push(place);
+            continue;
+        }
         let only_short = vetoes.iter().all(|it| matches!(it, Veto::Insufficient { .. }));
         let is_kept = vetoes.is_empty() && pool.sets.reserved.has(seat);
         if is_kept || only_short && pool.is_kept_from(seat, key) {
@@ -61,7 +66,12 @@ pub(super) fn explain(pool: &Pool, key: &GroupKey, group: &Group) -> Pending {
         let lacks = vetoes.iter().map(|&it| lack(group, seat, it)).collect::<Vec<_>>();
         (seat.host.id.clone(), lacks.join("; "))
     });
-    Pending { since: group.since, hosts: pool.hosts(), vetoes, nearest }
+    Pending { since: group.since, hosts: pool.hosts(), vetoes, nearest, making }
+}
+
+/// Whether it may be over when some have left.
+fn passes(veto: &Veto<'_>) -> bool {
+    matches!(veto, Veto::Insufficient { .. } | Veto::Limit(_))
 }
 
 impl RuledOut<'_> {

@@ -373,6 +373,7 @@ impl Matchmaker {
             },
             Move::Released(stay, returns) => {
                 self.release(&stay);
+                self.pool.reservations.left(&stay.at.host, &stay.task);
                 if let Some(since) = returns.filter(|_| self.scheduling.update_affinity) {
                     let until = since + self.scheduling.reservation_hold;
                     self.pool.reserve(&stay.at.host, For::Instance(stay.task), until);

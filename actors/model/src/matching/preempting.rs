@@ -13,7 +13,6 @@ use super::{
     memory::{limit_excess, matching_values},
     needs::Needs,
     pool::Seat,
-    reservations::For,
     scheduling::Scheduling,
 };
 use crate::{
@@ -92,7 +91,8 @@ impl Matchmaker {
         while let Some(mut seeker) = turns.pop_front().filter(|_| places < PLACES_MAX) {
             let Some((seat, leaving)) = self.find_slot(&seeker.key, view) else { continue };
             let (whom, host) = (seeker.key.clone(), self.pool.seat(seat).host.id.clone());
-            self.pool.reserve(&host, For::Group(whom.0, whom.1), now + rules.reservation);
+            let tasks = leaving.iter().map(|it| it.task.clone()).collect();
+            self.pool.make_place(&host, whom, tasks, now + rules.reservation);
             victims.extend(leaving);
             places += 1;
             seeker.instances -= 1;

@@ -1,7 +1,9 @@
 //! Hosts that are kept for somebody for a while: because others had to leave them for a group, or
 //! because an instance is to come back to where it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::{group::GroupKey, pool::Pool};
 use crate::{
@@ -18,12 +20,21 @@ pub(super) enum For {
     Instance(TaskKey),
 }
 
+/// A place that is being made: who has yet to leave which host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Making {
+    pub host: HostId,
+    pub ending: Vec<TaskKey>,
+}
+
 /// A host is kept for one at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reservations {
     by_host: BTreeMap<HostId, For>,
     /// Until when whose hosts are kept.
     by_whom: BTreeMap<For, BTreeMap<HostId, Timestamp>>,
+    /// Who was asked to leave a host that is kept, and is there yet.
+    leaving: BTreeMap<HostId, BTreeSet<TaskKey>>,
 }
 
 impl Reservations {
@@ -63,7 +74,17 @@ impl Reservations {
         self.by_whom.entry(whom).or_default().insert(host.clone(), until);
     }
 
+    /// A run of this instance is not there any more.
+    pub(super) fn left(&mut self, host: &HostId, task: &TaskKey) {
+        let Some(leaving) = self.leaving.get_mut(host) else { return };
+        leaving.remove(task);
+        if leaving.is_empty() {
+            self.leaving.remove(host);
+        }
+    }
+
     fn remove(&mut self, host: &HostId) {
+        self.leaving.remove(host);
         let Some(whom) = self.by_host.remove(host) else { return };
         let Some(hosts) = self.by_whom.get_mut(&whom) else { return };
         hosts.remove(host);
@@ -86,6 +107,27 @@ impl Pool {
             self.sets.reserved.put(seat, true);
             self.touch();
         }
+    }
+
+    /// The same for a group, for which these have to leave first.
+    pub(super) fn make_place(
+        &mut self,
+        host: &HostId,
+        (job, config): GroupKey,
+        leaving: BTreeSet<TaskKey>,
+        until: Timestamp,
+    ) {
+        self.reserve(host, For::Group(job, config), until);
+        self.reservations.leaving.insert(host.clone(), leaving);
+    }
+
+    /// The place that is being made for a group on a host, if one is.
+    pub(super) fn making(&self, seat: usize, group: &GroupKey) -> Option<Making> {
+        let host = &self.seat(seat).host.id;
+        let leaving = self.reservations.leaving.get(host)?;
+        let ending = leaving.iter().cloned().collect();
+        let is_for_it = self.reservations.by_host.get(host) == Some(&group_of(group));
+        is_for_it.then(|| Making { host: host.clone(), ending })
     }
 
     /// Nothing is kept for whom any more.

@@ -159,6 +159,36 @@ fn a_reservation_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn whoever_gets_a_place_made_is_told_where_and_who_has_to_leave_it() {
+    let mut scene = full(&config("batch"));
+    scene.host(&host("h2", 1, &[]));
+    scene.put(&firm(config("other")), 1, 0, "h2");
+    let web = firm(sized(config("web"), 2, 512));
+    scene.seek(&web, [0]);
+    assert_eq!(scene.wait(3).preempt(), "batch/0 batch/1");
+    let why = |scene: &mut Scene| {
+        assert_eq!(scene.wait(1).round(), []);
+        let told = scene.matchmaker.reasons(scene.now);
+        let [(_, _, why)] = <[_; 1]>::try_from(told).unwrap();
+        let places: Vec<_> = why.making.iter().map(|it| (&*it.host.0, it.ending.len())).collect();
+        let vetoes: Vec<_> = why.vetoes.iter().map(|it| (it.reason.as_str(), it.hosts)).collect();
+        format!("{places:?} {vetoes:?}")
+    };
+    let elsewhere = r#"[("Insufficient: CPU", 1)]"#;
+    assert_eq!(why(&mut scene), format!(r#"[("h1", 2)] {elsewhere}"#));
+    scene.yields(&config("batch").job.task(0));
+    assert_eq!(why(&mut scene), format!(r#"[("h1", 1)] {elsewhere}"#));
+    scene.yields(&config("batch").job.task(1));
+    assert!(scene.story().contains("web/0 → h1"));
+
+    let mut scene = full(&config("batch"));
+    scene.seek(&web, [0]);
+    assert_eq!(scene.wait(3).preempt(), "batch/0 batch/1");
+    scene.host(&super::scene::down(host("h1", 4, &[])));
+    assert_eq!(why(&mut scene), r#"[] [("Host is down", 1)]"#);
+}
+
+#[test]
 fn dedicated_hosts_constraints_and_hosts_in_maintenance_are_respected() {
     let seeker = firm(demanding(&[("rack", "a")]));
     let tenant = config("batch");
