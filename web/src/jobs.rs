@@ -12,10 +12,7 @@ use airglow_model::{
     ids::JobKey,
     instances::InstanceSet,
     spec::{Complaint, JobSpec, Limits},
-    task::Task,
-    view::View,
 };
-use airglow_scheduler::Refusal;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,7 +71,7 @@ pub(crate) async fn create(
         let forecasts = site.scheduler.forecast(jobs).await?;
         return Ok(HttpResponse::Ok().json(Forecast::from(forecasts)));
     }
-    site.scheduler.view().read(|view| nobody_runs(view, &jobs))?;
+    site.scheduler.admits(&jobs)?;
     let at = {
         let connection = request.connection_info();
         format!("{}://{}", connection.scheme(), connection.host())
@@ -92,7 +89,7 @@ pub(crate) async fn create(
         .json(Created { jobs: created }))
 }
 
-/// Somebody else was quicker with one of the jobs; those before it must not stay.
+/// Somebody else was quicker with one of the jobs, or with the role's quota; those before it must not stay.
 async fn take_back(site: &Site, jobs: &[Job]) {
     for job in jobs {
         let message = "Another job of the same request could not be created";
@@ -150,19 +147,6 @@ fn read_job(
 
 fn complain(pointer: &str, detail: &str) -> Vec<Complaint> {
     vec![Complaint { pointer: pointer.into(), detail: detail.into() }]
-}
-
-/// Asked before anything is created, so that usually nothing has to be taken back.
-fn nobody_runs(view: &View, jobs: &[Job]) -> Result<(), Problem> {
-    let active = |job: &&Job| {
-        view.jobs
-            .get(&job.key)
-            .is_some_and(|it| !it.unborn.is_empty() || it.tasks.values().any(Task::is_active))
-    };
-    match jobs.iter().find(active) {
-        Some(job) => Err(Refusal::JobExists(job.key.clone()).into()),
-        None => Ok(()),
-    }
 }
 
 fn created(job: &Job, at: &str) -> CreatedJob {

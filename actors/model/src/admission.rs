@@ -5,10 +5,10 @@
 //! the view. That is sound as long as requests for one *role* are dealt with one after the other,
 //! each after the one before it is in the view.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    config::TaskConfig,
+    config::{self, TaskConfig},
     ids::{HostId, JobKey, UpdateId, UpdateKey},
     instances::InstanceSet,
     job,
@@ -140,10 +140,7 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
     }
     match wish {
         Wish::Create { config, instances, by } => {
-            if active().is_ok() {
-                return Err(Refusal::JobExists(key.clone()));
-            }
-            fits(key, instances.into(), rules.instances_max)?;
+            is_new(view, key, instances, rules)?;
             affords(view, key, &config, instances, rules.quota)?;
             let instances = InstanceSet::first(instances);
             let event = job::Event::Created { config, instances: instances.clone(), by };
@@ -174,6 +171,25 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
     }
 }
 
+/// Whether all of these jobs can be created, as things are now, each after those before it.
+///
+/// # Errors
+/// Why the first that cannot be created is refused. None should be then.
+pub fn admit_all(view: &View, jobs: &[config::Job], rules: Rules) -> Result<(), Refusal> {
+    let mut balances: BTreeMap<&str, Balance> = BTreeMap::new();
+    for config::Job { key, config, instances, .. } in jobs {
+        is_new(view, key, *instances, rules)?;
+        let role = key.role.as_str();
+        let now = || Balance::of(view, role, rules.quota);
+        let balance = balances.entry(role).or_insert_with(now);
+        let part = Part { config, count: (*instances).into() };
+        let after = balance.with(&Claim::Instances(vec![part]));
+        admit_balance(role, &after)?;
+        *balance = after.settled();
+    }
+    Ok(())
+}
+
 /// Whether this can be a role's quota.
 ///
 /// # Errors
@@ -182,6 +198,18 @@ pub fn admit_quota(view: &View, role: &str, quota: &Quota) -> Result<(), Refusal
     let short = quota::excess(quota::used(view, role), quota.limit);
     let fits = short.is_empty();
     fits.then_some(()).ok_or_else(|| Refusal::QuotaBelowUse { role: role.to_owned(), short })
+}
+
+/// Whether such a job can come to be, whatever it takes.
+fn is_new(view: &View, key: &JobKey, instances: u32, rules: Rules) -> Result<(), Refusal> {
+    let job = view.jobs.get(key);
+    if let Some(update) = job.and_then(JobView::updating) {
+        return Err(Refusal::Updating(update));
+    }
+    if job.is_some_and(JobView::is_active) {
+        return Err(Refusal::JobExists(key.clone()));
+    }
+    fits(key, instances.into(), rules.instances_max)
 }
 
 fn fits(key: &JobKey, asked: u64, allowed: u32) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use airglow_kit::{
     now,
 };
 use airglow_model::{
-    admission::{Rules, Wish},
+    admission::{Rules, Wish, admit_all},
     config,
     forecast::{Forecast, draft, forecast, preempt},
     ids::{HostId, JobKey, TaskId, TaskKey},
@@ -244,6 +244,12 @@ impl Scheduler {
         let config::Job { key, config, instances, .. } = job;
         let wish = Wish::Create { config: Arc::new(config), instances, by: by.to_owned() };
         self.wish(&key, wish).await.map(drop)
+    }
+
+    /// Whether all of these could be created now, one after the other: asked before the first of
+    /// them is, so that usually nothing has to be taken back.
+    pub fn admits(&self, jobs: &[config::Job]) -> Result<(), Refusal> {
+        self.view().read(|view| admit_all(view, jobs, self.inner.rules()))
     }
 
     /// What the creation of these jobs would come to, of each after those before it. Nothing

@@ -36,6 +36,18 @@ async fn s35_s40_a_role_has_what_its_quota_allows_and_an_operator_says_how_much_
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("CPU quota exceeded by 1.00 core(s)"), "{detail}");
     assert_eq!(site.get("/api/v1/jobs?name=second").await.json(), json!({"items": []}));
+    // Together they are too much, and then not even the first is created.
+    let both = json!({"jobs": [
+        production("second", 1)["jobs"][0], production("third", 1)["jobs"][0],
+    ]});
+    let dry = site.post("/api/v1/jobs?dry_run=true", &both).await.json();
+    assert_eq!((&dry["is_accepted"], &dry["jobs"][0]["refusal"]), (&json!(false), &json!(null)));
+    let refused = site.post("/api/v1/jobs", &both).await;
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["detail"]), (409, &dry["jobs"][1]["refusal"]));
+    assert_eq!(site.get("/api/v1/jobs?name=second").await.json(), json!({"items": []}));
+    let history = site.get("/api/v1/jobs/www/devel/second/history").await.json();
+    assert_eq!(history["items"], json!([]), "it was never there");
     assert_eq!(site.post("/api/v1/jobs", &production("second", 1)).await.status, 201);
 
     let used = json!({"cpu": 4.0, "ram_mb": 128, "disk_mb": 128});

@@ -160,12 +160,17 @@ fn resources((cores, ram_mb, disk_mb): (u64, u64, u64)) -> Resources {
     Resources { cpu_milli: cores * 1000, ram_mb, disk_mb, gpus: 0 }
 }
 
-fn create(name: &str, tier: &str, (cpu, ram, disk): (u64, u64, u64), instances: u32) -> Wish {
+fn create(name: &str, tier: &str, each: (u64, u64, u64), instances: u32) -> Wish {
+    let config = Arc::new(job("www", name, tier, each).config);
+    Wish::Create { config, instances, by: "ada".into() }
+}
+
+fn job(role: &str, name: &str, tier: &str, (cpu, ram, disk): (u64, u64, u64)) -> config::Job {
     let (tier, dedicated) =
         tier.strip_prefix("dedicated ").map_or((tier, false), |tier| (tier, true));
     let constraints = if dedicated { json!({"dedicated": "www/any"}) } else { json!({}) };
     let spec: JobSpec = serde_json::from_value(json!({
-        "cluster": "c", "role": "www", "environment": "prod", "name": name,
+        "cluster": "c", "role": role, "environment": "prod", "name": name,
         "tier": tier, "constraints": constraints,
         "task": {
             "name": name,
@@ -174,8 +179,7 @@ fn create(name: &str, tier: &str, (cpu, ram, disk): (u64, u64, u64), instances: 
         },
     }))
     .unwrap();
-    let config = Arc::new(spec.check(&Limits::usual("c")).unwrap().config);
-    Wish::Create { config, instances, by: "ada".into() }
+    spec.check(&Limits::usual("c")).unwrap()
 }
 
 #[test]
@@ -192,6 +196,29 @@ fn s35_a_role_gets_what_its_quota_allows_and_not_more() {
     assert!(refused.contains(all), "{refused}");
     let refused = role.ask("second", Wish::Add { count: 1 }, RULES).unwrap_err();
     assert!(refused.contains("CPU quota exceeded by 1.00"), "{refused}");
+}
+
+#[test]
+fn jobs_that_come_together_are_afforded_together_or_not_at_all() {
+    let mut role = Role::with(Some((4, 4, 4)));
+    let three = |role, name| job(role, name, "preferred", (3, 3, 3));
+    let one = |name| job("www", name, "preferred", (1, 1, 1));
+    let refused = |role: &Role, jobs: &[config::Job]| {
+        admit_all(&role.0, jobs, RULES).map_err(|it| it.to_string())
+    };
+    assert_eq!(refused(&role, &[three("www", "a"), one("b")]), Ok(()));
+    assert_eq!(refused(&role, &[three("www", "a"), three("ads", "b"), one("c")]), Ok(()));
+    let told = refused(&role, &[one("a"), three("www", "b"), one("c"), one("d")]).unwrap_err();
+    assert!(told.contains("role www may not have that: CPU quota exceeded by 1.00"), "{told}");
+    let soft = job("www", "soft", "preemptible", (9, 9, 9));
+    assert_eq!(refused(&role, &[three("www", "a"), soft, one("b")]), Ok(()));
+
+    role.create("a", "preferred", (1, 1, 1), 1).unwrap();
+    let told = refused(&role, &[one("b"), one("a")]).unwrap_err();
+    assert_eq!(told, "job www/prod/a is already active");
+    let many = config::Job { instances: 11, ..one("b") };
+    let told = refused(&role, &[many]).unwrap_err();
+    assert_eq!(told, "job www/prod/b would have 11 instances, and 10 are allowed");
 }
 
 #[test]
