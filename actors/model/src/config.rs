@@ -56,6 +56,16 @@ impl TaskConfig {
         self.kind == Kind::Service
     }
 
+    /// What it takes of a host's capacity, and of what the host offers beyond it: cores if it can
+    /// do with those, and memory where that can be taken back, too.
+    pub fn takes(&self, revocable_ram: bool) -> (Resources, Resources) {
+        let all = self.resources;
+        let part = |is_taken, amount| if self.class.revocable && is_taken { amount } else { 0 };
+        let (cpu_milli, ram_mb) = (part(true, all.cpu_milli), part(revocable_ram, all.ram_mb));
+        let spare = Resources { cpu_milli, ram_mb, ..Resources::default() };
+        (all.saturating_sub(spare), spare)
+    }
+
     /// It asks for hosts that are kept for those who do.
     pub fn is_dedicated(&self) -> bool {
         self.constraints.iter().any(|it| it.attribute == DEDICATED)

@@ -25,7 +25,7 @@ use crate::{
     instances::InstanceSet,
     job::Job,
     machine::Timestamp,
-    matching::{Making, VetoCount},
+    matching::{Making, Scheduling, VetoCount},
     quota::Quota,
     record::{Change, Committed, Record, RecordKey},
     resources::Resources,
@@ -54,6 +54,8 @@ pub struct View {
     /// Entities that kept crashing and were left alone: their key, and what they said last.
     pub quarantined: BTreeMap<String, Quarantine>,
     moves: Moves,
+    /// Whether revocable tasks take their memory, too, from what a host has beyond its capacity.
+    revocable_ram: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +149,11 @@ pub enum Note {
 }
 
 impl View {
+    /// An empty one, for a scheduler that places things like this.
+    pub fn of(scheduling: &Scheduling) -> Self {
+        Self { revocable_ram: scheduling.revocable_ram, ..Self::default() }
+    }
+
     pub fn apply(&mut self, committed: &Committed) {
         self.seq = committed.seq;
         for Change { key, record } in &committed.changes {
@@ -307,7 +314,7 @@ impl View {
     }
 
     fn take(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
-        let (firm, revocable) = self.job(&key.job).takes(config);
+        let (firm, revocable) = self.takes(key, config);
         *self.job(&key.job).placed.entry(at.host.clone()).or_default() += 1;
         let host = self.host(&at.host);
         host.used = host.used.plus(firm);
@@ -317,7 +324,7 @@ impl View {
     }
 
     fn release(&mut self, key: &TaskKey, config: ConfigId, at: &Placement) {
-        let (firm, revocable) = self.job(&key.job).takes(config);
+        let (firm, revocable) = self.takes(key, config);
         count_down(&mut self.job(&key.job).placed, &at.host);
         let host = self.host(&at.host);
         host.used = host.used.saturating_sub(firm);
@@ -326,6 +333,12 @@ impl View {
             host.ports_used.remove(port);
         }
         host.tasks.remove(key);
+    }
+
+    /// Of a host's capacity, and of what the host offers beyond it.
+    fn takes(&self, key: &TaskKey, config: ConfigId) -> (Resources, Resources) {
+        let config = self.jobs.get(&key.job).and_then(|it| it.configs.get(&config));
+        config.map_or_else(Default::default, |it| it.takes(self.revocable_ram))
     }
 
     /// What `key` was about may have nothing left to show.
@@ -395,15 +408,6 @@ impl JobView {
             && self.configs.is_empty()
             && self.tasks.is_empty()
             && self.history == 0
-    }
-
-    /// What an instance takes of a host's capacity, and of what the host offers beyond it.
-    fn takes(&self, config: ConfigId) -> (Resources, Resources) {
-        let Some(config) = self.configs.get(&config) else { return Default::default() };
-        let all = config.resources;
-        let cpu_milli = if config.class.revocable { all.cpu_milli } else { 0 };
-        let revocable = Resources { cpu_milli, ..Resources::default() };
-        (all.saturating_sub(revocable), revocable)
     }
 
     fn demand(&mut self, job: Job) {

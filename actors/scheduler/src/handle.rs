@@ -26,6 +26,7 @@ use airglow_model::{
     resources::Resources,
     spec::Limits,
     task::Run,
+    view::View,
     wire::{Answer, Question},
 };
 use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
@@ -118,7 +119,7 @@ impl Scheduler {
         fs::create_dir_all(&data)
             .map_err(|source| StartError::Data { path: data.clone(), source })?;
         let store = Store::open(&data.join(FILE))?;
-        let view = ReadModel::load(&store)?;
+        let view = ReadModel::load_into(View::of(&policy.scheduling), &store)?;
         let feed = Feed::new(store.seq()?);
         let authority = Arc::new(Authority::open_or_create(&data.join(AUTHORITY), &cluster)?);
         let identity = authority.issue(Role::Scheduler, &cluster)?;

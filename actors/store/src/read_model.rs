@@ -22,7 +22,11 @@ impl ReadModel {
 
     /// What is true in `store`. It is folded by the same code as every later commit.
     pub fn load(store: &Store) -> Result<Self, StoreError> {
-        let mut view = View::default();
+        Self::load_into(View::default(), store)
+    }
+
+    /// The same for an empty view that counts otherwise.
+    pub fn load_into(mut view: View, store: &Store) -> Result<Self, StoreError> {
         let change = |(key, record)| Change { key, record: Some(record) };
         let changes = store.records()?.into_iter().map(change).collect();
         view.apply(&Committed { seq: store.seq()?, changes });

@@ -14,13 +14,8 @@ pub(super) struct Needs {
 impl Needs {
     pub(super) fn of(config: &TaskConfig, scheduling: &Scheduling) -> Self {
         let ports = u32::try_from(config.ports.len()).expect("nobody asks for so many ports");
-        let all = config.resources;
-        if !config.class.revocable {
-            return Self { firm: all, spare: Resources::default(), ports };
-        }
-        let ram_mb = if scheduling.revocable_ram { all.ram_mb } else { 0 };
-        let spare = Resources { cpu_milli: all.cpu_milli, ram_mb, ..Resources::default() };
-        Self { firm: all.saturating_sub(spare), spare, ports }
+        let (firm, spare) = config.takes(scheduling.revocable_ram);
+        Self { firm, spare, ports }
     }
 
     /// Of what is firm and what is spare, that which would be taken, kind by kind.

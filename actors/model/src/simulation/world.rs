@@ -164,7 +164,7 @@ impl World {
             key: key.clone(),
             record: Some(record.clone()),
         };
-        let mut view = View::default();
+        let mut view = View::of(&self.setup.policy.scheduling);
         let changes = self.records.iter().map(change).collect();
         view.apply(&Committed { seq: self.seq, changes });
         view

@@ -177,6 +177,26 @@ spare/2 waits: Insufficient: revocable CPU (1 of 1); a needs 1 more revocable co
 }
 
 #[test]
+fn memory_that_can_be_taken_back_is_counted_where_an_operator_wants_it() {
+    let class = Tier { preemptible: true, revocable: true };
+    let revocable = TaskConfig { class, ..config("spare") };
+    let mut generous = host("a", 1, &[]);
+    generous.capacity.revocable =
+        Resources { cpu_milli: 2000, ram_mb: 1024, ..Resources::default() };
+    for (revocable_ram, firm, spare) in [(false, 1024, 0), (true, 0, 1024)] {
+        let scheduling = Scheduling { revocable_ram, ..Scheduling::default() };
+        let mut scene = Scene::with(scheduling, std::slice::from_ref(&generous));
+        scene.seek(&revocable, 0..2);
+        assert_eq!(scene.round().len(), 2);
+        let host = &scene.view.hosts[&"a".into()];
+        assert_eq!((host.used.ram_mb, host.revocable_used.ram_mb), (firm, spare));
+        assert_eq!(host.free().ram_mb, 8192 - firm);
+        let pool = scene.matchmaker.pool();
+        assert_eq!(pool.seat(pool.find(&"a".into()).unwrap()).free.ram_mb, 8192 - firm);
+    }
+}
+
+#[test]
 fn cores_that_can_be_taken_back_are_made_free_by_who_has_some() {
     let class = Tier { preemptible: true, revocable: true };
     let revocable = TaskConfig { class, ..config("spare") };

@@ -85,8 +85,9 @@ impl Scene {
     }
 
     pub(super) fn with(scheduling: Scheduling, hosts: &[Host]) -> Self {
+        let view = View::of(&scheduling);
         let matchmaker = Matchmaker::new(scheduling);
-        let mut scene = Self { view: View::default(), matchmaker, now: Timestamp(0) };
+        let mut scene = Self { view, matchmaker, now: Timestamp(0) };
         hosts.iter().for_each(|it| scene.host(it));
         scene
     }
