@@ -120,7 +120,12 @@ impl Care {
     pub(crate) fn limits(&self) -> Limits {
         let resources = &self.config.spec.task.resources;
         let bytes = |it: i64| u64::try_from(it).unwrap_or(0);
-        Limits { cpu: resources.cpu, ram: bytes(resources.ram), pids_max: self.known.pids_max }
+        Limits {
+            cpu: resources.cpu,
+            ram: bytes(resources.ram),
+            pids_max: self.known.pids_max,
+            is_revocable: self.config.class.revocable,
+        }
     }
 
     pub(crate) fn start(&self, id: &RunId) -> Result<Start, String> {

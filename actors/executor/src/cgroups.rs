@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) ram: u64,
     /// Processes and threads, its shepherd not counted.
     pub(crate) pids_max: u64,
+    /// Its cores are what others leave of theirs.
+    pub(crate) is_revocable: bool,
 }
 
 impl Limits {
@@ -62,12 +64,21 @@ impl Limits {
         self.pids_max.saturating_add(1)
     }
 
-    /// Of each [`PERIOD_US`]. With less than a tenth a task would take seconds to start.
-    fn quota_us(&self) -> u64 {
+    /// How many cores it counts for when there is not enough for all: next to nothing if it is
+    /// there for what others leave, and `None` if the kernel's usual is right.
+    fn weight(&self) -> Option<f64> {
+        if self.is_revocable { Some(0.0) } else { Some(self.cpu).filter(|it| 0.0 < *it) }
+    }
+
+    /// Of each [`PERIOD_US`], if it is limited. With less than a tenth a task would take seconds to start.
+    fn quota_us(&self) -> Option<u64> {
+        if self.cpu <= 0.0 {
+            return None;
+        }
         let quota = (self.cpu * PERIOD_US as f64).round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let quota = quota.clamp(QUOTA_MIN_US, 1e12) as u64;
-        quota
+        Some(quota)
     }
 }
 

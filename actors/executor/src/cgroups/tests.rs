@@ -16,7 +16,8 @@ use super::{
 
 const MIB: u64 = 1024 * 1024;
 
-const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 * MIB, pids_max: 20 };
+const LIMITS: Limits =
+    Limits { cpu: 0.5, ram: 64 * MIB, pids_max: 20, is_revocable: false };
 
 /// Where what is done, `1 /sys/fs/cgroup/memory memory` each.
 fn found(mounts: &str, offered: &[Controller]) -> Vec<String> {
@@ -105,7 +106,7 @@ fn limits_are_what_was_asked_for_and_enough_for_a_shell() {
         "cpu.weight 50",
     ];
     assert_eq!(written(Version::Two, &LIMITS), two);
-    let tiny = Limits { cpu: 0.001, ram: 1, pids_max: 0 };
+    let tiny = Limits { cpu: 0.001, ram: 1, pids_max: 0, ..LIMITS };
     let two = [
         "memory.max 33554432",
         "memory.swap.max 0",
@@ -114,12 +115,44 @@ fn limits_are_what_was_asked_for_and_enough_for_a_shell() {
         "cpu.weight 1",
     ];
     assert_eq!(written(Version::Two, &tiny), two);
-    let unsaid = Limits { cpu: 0.0, ram: 0, pids_max: 4096 };
+    let unsaid = Limits { cpu: 0.0, ram: 0, pids_max: 4096, ..LIMITS };
     assert_eq!(written(Version::One, &unsaid), ["pids.max 4097"]);
     assert_eq!(written(Version::Two, &unsaid), ["pids.max 4097"]);
-    let vast = Limits { cpu: 1e6, ram: u64::MAX, pids_max: u64::MAX };
+    let vast = Limits { cpu: 1e6, ram: u64::MAX, pids_max: u64::MAX, ..LIMITS };
     let one = written(Version::One, &vast);
     assert_eq!(one[3..], ["cpu.cfs_quota_us 100000000000", "cpu.shares 262144"]);
+}
+
+#[test]
+fn who_lives_on_what_others_leave_is_limited_as_they_are_and_counts_for_least() {
+    for (cpu, one, two) in [
+        (4.0, "cpu.cfs_quota_us 400000, cpu.shares 2", "cpu.max 400000 100000, cpu.weight 1"),
+        (0.0, "cpu.shares 2", "cpu.weight 1"),
+    ] {
+        let limits = Limits { cpu, is_revocable: true, ..LIMITS };
+        let of_cpu = |version| {
+            let mut all = written(version, &limits);
+            all.retain(|it| it.starts_with("cpu."));
+            all.join(", ")
+        };
+        assert_eq!((&*of_cpu(Version::One), &*of_cpu(Version::Two)), (one, two));
+    }
+}
+
+/// And in this machine's own groups.
+#[test]
+fn a_busy_neighbour_leaves_little_to_who_lives_on_that() {
+    let mut real = Real::new();
+    let spare = real.group("spare", &Limits { cpu: 0.0, is_revocable: true, ..LIMITS });
+    let usual = real.group("usual", &LIMITS);
+    let weight = |group: &Group| {
+        let files = group.parts().iter().flat_map(|it| {
+            ["cpu.shares", "cpu.weight"].map(|file| fs::read_to_string(it.folder.join(file)))
+        });
+        files.filter_map(Result::ok).map(|it| it.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(["2", "1"].contains(&&*weight(&spare)[0]), "{:?}", weight(&spare));
+    assert!(["512", "50"].contains(&&*weight(&usual)[0]), "{:?}", weight(&usual));
 }
 
 /// A root of version 2 as the kernel would show it.

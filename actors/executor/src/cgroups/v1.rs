@@ -13,18 +13,17 @@ pub(super) const MEMORY_EVENTS: &str = "memory.oom_control";
 pub(super) fn settings(controllers: &[Controller], limits: &Limits) -> Vec<Setting> {
     let settings = |it: &Controller| match it {
         Controller::Memory if limits.ram == 0 => vec![],
-        Controller::Cpu if limits.cpu <= 0.0 => vec![],
         Controller::Memory => vec![
             Setting::new("memory.limit_in_bytes", limits.memory()),
             // Memory and swap together, so no swap at all.
             Setting::optional(SWAP, limits.memory()),
         ],
         Controller::Pids => vec![Setting::new("pids.max", limits.pids())],
-        Controller::Cpu => vec![
+        Controller::Cpu => {
             // Per `cpu.cfs_period_us`, which nobody changes.
-            Setting::optional("cpu.cfs_quota_us", limits.quota_us()),
-            share(limits.cpu),
-        ],
+            let quota = limits.quota_us().map(|it| Setting::optional("cpu.cfs_quota_us", it));
+            quota.into_iter().chain(limits.weight().map(share)).collect()
+        }
         Controller::Cpuacct => vec![],
     };
     controllers.iter().flat_map(settings).collect()

@@ -16,15 +16,14 @@ const PASSED_ON: &str = "cgroup.subtree_control";
 pub(super) fn settings(controllers: &[Controller], limits: &Limits) -> Vec<Setting> {
     let settings = |it: &Controller| match it {
         Controller::Memory if limits.ram == 0 => vec![],
-        Controller::Cpu if limits.cpu <= 0.0 => vec![],
         Controller::Memory => {
             vec![Setting::new("memory.max", limits.memory()), Setting::optional(SWAP, 0)]
         }
         Controller::Pids => vec![Setting::new("pids.max", limits.pids())],
-        Controller::Cpu => vec![
-            Setting::optional("cpu.max", format!("{} {PERIOD_US}", limits.quota_us())),
-            weight(limits.cpu),
-        ],
+        Controller::Cpu => {
+            let max = |it| Setting::optional("cpu.max", format!("{it} {PERIOD_US}"));
+            limits.quota_us().map(max).into_iter().chain(limits.weight().map(weight)).collect()
+        }
         Controller::Cpuacct => vec![],
     };
     controllers.iter().flat_map(settings).collect()

@@ -16,7 +16,7 @@ use tokio::{
 use super::*;
 use crate::{cgroups::Cgroups, workers::Workers};
 
-const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 << 20, pids_max: 50 };
+const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 << 20, pids_max: 50, is_revocable: false };
 
 /// A meter, and what it has told.
 struct Rig {

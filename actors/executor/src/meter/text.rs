@@ -249,7 +249,7 @@ mod tests {
         let web = ProcessUsage { cpu_seconds: 1.5, ram: 2048, threads: 3, ..Default::default() };
         Measured {
             task: JobKey::new("www", "prod", "hello").task(7),
-            limits: Limits { cpu: 0.5, ram: 1024, pids_max: 10 },
+            limits: Limits { cpu: 0.5, ram: 1024, pids_max: 10, is_revocable: false },
             disk_reserved: 4096,
             processes: usage.iter().map(|_| ("web".to_owned(), web.clone())).collect(),
             usage,
