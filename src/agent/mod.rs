@@ -26,7 +26,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub(crate) use alone::{Solo, SoloOptions};
 pub(crate) use dev::{Dev, DevOptions};
-pub(crate) use settings::{AgentOptions, Settings};
+pub(crate) use settings::{AgentOptions, Settings, SimulatedTable};
 
 /// How long a port may be held by what is left of an agent that was killed.
 const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(1);

@@ -25,6 +25,7 @@ mod policy;
 mod tasks;
 
 pub(crate) use deciding::Rules;
+pub(crate) use policy::SimulatedTable;
 
 /// As Aurora's scheduler had it.
 const API_PORT: u16 = 8081;

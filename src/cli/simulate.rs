@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use airglow_model::simulation::Scenario;
+use airglow_model::{policy::Policy, simulation::Scenario};
 use serde_json::Value;
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     exit::{Code, Failure},
     screen,
 };
+use crate::agent::SimulatedTable;
 
 mod like;
 
@@ -43,8 +44,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if let Some(seed) = args.seed {
         written["seed"] = seed.into();
     }
-    let mut scenario: Scenario =
+    let policy = read_policy(&mut written).map_err(|why| no_scenario(&args.file, &why))?;
+    let scenario: Scenario =
         serde_json::from_value(written).map_err(|why| no_scenario(&args.file, &why))?;
+    let mut scenario = scenario.deciding_by(policy);
     if let Some(cluster) = &args.like {
         let session = global.cluster_session(Some(cluster))?;
         scenario = scenario.starting_with(like::snapshot(&session)?);
@@ -54,6 +57,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         return screen::json(&report);
     }
     Ok(write!(screen::out(), "{report}")?)
+}
+
+/// How the scheduler decides, in the words of an agent's settings.
+fn read_policy(scenario: &mut Value) -> Result<Policy, String> {
+    let written = scenario.as_object_mut().and_then(|it| it.remove("policy"));
+    let written = written.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let table: SimulatedTable =
+        serde_json::from_value(written).map_err(|why| format!("policy: {why}"))?;
+    table.read().map_err(|why| format!("policy: {why:#}"))
 }
 
 fn load(file: &Path) -> Result<Value, Failure> {
@@ -131,6 +143,29 @@ mod tests {
         let mut scenario = scenario;
         let load = |file: &str| Ok(vec![json!({ "name": file }), json!({ "name": "b" })]);
         read_jobs(&mut scenario, load).map(|()| scenario)
+    }
+
+    #[test]
+    fn a_scheduler_decides_as_it_would_with_the_same_settings() {
+        let read = |policy: Value| read_policy(&mut json!({ "policy": policy }));
+        let policy = read(json!({
+            "placement": { "spread": "rack", "order": ["cpu", "random"] },
+            "preemption": { "enabled": true, "delay": "1 minute" },
+            "quota": { "enforce": true },
+        }))
+        .unwrap();
+        assert_eq!(policy.scheduling.spread.as_deref(), Some("rack"));
+        assert_eq!((policy.preemption.delay.as_secs(), policy.quota.enforce), (60, true));
+        let mut nothing = json!({ "hosts": [] });
+        assert_eq!(read_policy(&mut nothing).unwrap(), Policy::default());
+        for (bad, told) in [
+            (json!({ "order": ["cpu"] }), "unknown field `order`"),
+            (json!({ "placement": { "order": ["size"] } }), "unknown variant `size`"),
+            (json!({ "preemption": { "delay": "soon" } }), "scheduler.preemption.delay"),
+        ] {
+            let why = read(bad).unwrap_err();
+            assert!(why.starts_with("policy: ") && why.contains(told), "{why}");
+        }
     }
 
     #[test]

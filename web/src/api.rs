@@ -328,6 +328,9 @@ pub struct DrainProgress {
     #[schema(value_type = u64)]
     pub deadline: Timestamp,
     pub by: String,
+    /// What was asked for.
+    #[serde(default)]
+    pub request: Drain,
     /// How many tasks are still there.
     pub left: usize,
     /// What they wait for, as far as is known already.

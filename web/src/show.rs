@@ -6,18 +6,19 @@ use std::collections::BTreeMap;
 use airglow_model::{
     config::TaskConfig,
     drain::Wait,
-    host::{Contact, Mode},
+    host::{Contact, DrainRequest, Mode},
     ids::{ConfigId, HostId, JobKey, TaskKey},
     instances::InstanceSet,
     machine::Timestamp,
     matching,
     resources::Attributes,
+    spec::SlaPolicy,
     task::Run,
     view::{HostView, JobView, Pending, View},
 };
 
 use crate::api::{
-    Config, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost,
+    Config, Drain, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost,
     Offer, PendingTask, PlaceMade, Quarantined, TaskSummary, VetoCount,
 };
 
@@ -183,9 +184,27 @@ fn drain_progress(HostView { host, tasks, waits, .. }: &HostView) -> Option<Drai
         since: *since,
         deadline,
         by: request.by.clone(),
+        request: asked(request),
         left: tasks.len(),
         waits: waits.iter().map(wait).collect(),
     })
+}
+
+/// A request in the words in which it can be made.
+fn asked(DrainRequest { policy, timeout_secs, .. }: &DrainRequest) -> Drain {
+    let secs = |it: i64| u64::try_from(it).ok();
+    let drain = Drain { timeout_secs: Some(*timeout_secs), ..Drain::default() };
+    match *policy {
+        SlaPolicy::Percentage { percentage, duration_secs } => {
+            Drain { percentage: Some(percentage), duration_secs: secs(duration_secs), ..drain }
+        }
+        SlaPolicy::Count { count, duration_secs } => {
+            let count = u64::try_from(count).ok();
+            Drain { count, duration_secs: secs(duration_secs), ..drain }
+        }
+        // Only jobs have one.
+        SlaPolicy::Coordinator { .. } => drain,
+    }
 }
 
 pub(crate) fn host_detail(view: &View, it: &HostView) -> HostDetail {

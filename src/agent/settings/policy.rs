@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use airglow_model::{
     matching::{Order, Scheduling},
+    policy::Policy,
     preemption::Preemption,
     pruning::Keep,
     quota, sla,
@@ -129,6 +130,28 @@ impl SlaTable {
                 usual.coordinator_timeout,
             )?,
             coordinators_max,
+        })
+    }
+}
+
+/// What of it a simulated scheduler goes by.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SimulatedTable {
+    placement: PlacementTable,
+    quota: QuotaTable,
+    preemption: PreemptionTable,
+    sla: SlaTable,
+}
+
+impl SimulatedTable {
+    pub(crate) fn read(self) -> Result<Policy> {
+        Ok(Policy {
+            scheduling: self.placement.read()?,
+            quota: self.quota.read(),
+            preemption: self.preemption.read()?,
+            sla: self.sla.read()?,
+            ..Policy::default()
         })
     }
 }

@@ -52,6 +52,8 @@ pub(super) fn left(drain: &DrainProgress, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use airglow_web::api::Drain;
+
     use super::*;
 
     #[test]
@@ -67,6 +69,7 @@ mod tests {
             since: Timestamp(0),
             deadline: Timestamp(deadline),
             by: "somebody".into(),
+            request: Drain::default(),
             left,
             waits: vec![],
         };

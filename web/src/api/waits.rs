@@ -32,6 +32,7 @@ impl DrainProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Drain;
 
     #[test]
     fn a_reason_is_told_once_with_all_whose_it_is() {
@@ -44,6 +45,7 @@ mod tests {
             since: Timestamp(0),
             deadline: Timestamp(9),
             by: "somebody".into(),
+            request: Drain::default(),
             left: 4,
             waits: vec![
                 wait("w/p/a/0", "Too few", Some(7)),

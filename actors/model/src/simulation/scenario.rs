@@ -45,8 +45,9 @@ mod written;
 ///   - {at_secs: 2000, restart: {job: www/prod/web}}
 ///   - {at_secs: 2000, set_quota: {role: www, cpu: 4, ram_mb: 1, disk_mb: 1}}
 ///   - {at_secs: 2500, crash_scheduler: {down_secs: 30}}
-/// policy: {enforce_quota: true}
 /// ```
+/// How the scheduler decides is another matter: [`Scenario::deciding_by`].
+///
 /// What makes no sense is refused with a sentence for each mistake, a line each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "written::Written")]
@@ -85,6 +86,12 @@ impl Scenario {
     #[must_use]
     pub fn starting_with(self, before: Snapshot) -> Self {
         Self { before: Some(before), ..self }
+    }
+
+    /// The same with a scheduler that decides like this.
+    #[must_use]
+    pub fn deciding_by(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// What becomes of it. Takes as long as there is to simulate.

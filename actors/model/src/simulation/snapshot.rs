@@ -20,6 +20,8 @@ use crate::{
 /// What is there. Instances without a place wait for one when the simulation begins.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// When it was like this; what was asked of hosts before is as long ago when it begins.
+    pub taken_at: Timestamp,
     pub hosts: Vec<SnapshotHost>,
     pub jobs: Vec<SnapshotJob>,
     pub quotas: Vec<(String, Quota)>,
@@ -45,7 +47,8 @@ impl Snapshot {
     pub(super) fn put_into(&self, world: &mut World) {
         let now = world.now();
         for it in &self.hosts {
-            world.install(&it.host(now).changes(None));
+            let mode = self.moved(&it.mode, now);
+            world.install(&Host { mode, ..it.host(now) }.changes(None));
             world.have_host(it.id.clone(), it.attributes.clone(), it.capacity.clone());
         }
         for (role, quota) in &self.quotas {
@@ -54,6 +57,20 @@ impl Snapshot {
         }
         for it in &self.jobs {
             it.put_into(world);
+        }
+    }
+
+    /// As long before `now` as it was before the snapshot.
+    fn moved(&self, mode: &Mode, now: Timestamp) -> Mode {
+        let moved = |since: Timestamp| {
+            let age = self.taken_at.0.saturating_sub(since.0);
+            Timestamp(now.0.saturating_sub(age))
+        };
+        match mode.clone() {
+            Mode::None => Mode::None,
+            Mode::Scheduled { since } => Mode::Scheduled { since: moved(since) },
+            Mode::Draining { since, request } => Mode::Draining { since: moved(since), request },
+            Mode::Drained { since } => Mode::Drained { since: moved(since) },
         }
     }
 }
@@ -68,7 +85,7 @@ impl SnapshotHost {
             capacity: self.capacity.clone(),
         };
         let host = Host::unknown(self.id.clone()).step(now, &host::Event::Connected(hello));
-        Host { mode: self.mode.clone(), ..host.expect("who is new connects") }
+        host.expect("who is new connects")
     }
 }
 

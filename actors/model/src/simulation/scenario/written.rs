@@ -16,7 +16,6 @@ use crate::{
     ids::{HostId, JobKey},
     instances::InstanceSet,
     policy::Policy,
-    quota,
     resources::{Attributes, Resources},
     simulation::Conduct,
     spec::{JobSpec, Limits, SlaPolicy},
@@ -33,7 +32,6 @@ pub(super) struct Written {
     jobs: Vec<WrittenJob>,
     quotas: BTreeMap<String, WrittenQuota>,
     timeline: Vec<Moment>,
-    policy: WrittenPolicy,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -90,13 +88,6 @@ struct WrittenQuota {
     cpu: f64,
     ram_mb: u64,
     disk_mb: u64,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenPolicy {
-    /// Whether roles without a quota may have no production work.
-    enforce_quota: bool,
 }
 
 /// One thing that happens at one time.
@@ -174,7 +165,6 @@ impl TryFrom<Written> for Scenario {
 
     fn try_from(written: Written) -> Result<Self, String> {
         let lasts = duration("duration_secs", written.duration_secs.unwrap_or(HOUR_SECS))?;
-        let quota = quota::Rules { enforce: written.policy.enforce_quota };
         let mut happenings = Vec::new();
         let mut names = BTreeSet::new();
         let mut hosts = |at, place: &str, groups: Vec<HostGroup>| {
@@ -207,7 +197,7 @@ impl TryFrom<Written> for Scenario {
             }
         }
         happenings.sort_by_key(|&(at, _)| at);
-        let policy = Policy { quota, ..Policy::default() };
+        let policy = Policy::default();
         Ok(Self { seed: written.seed, lasts, policy, happenings, before: None })
     }
 }

@@ -67,7 +67,7 @@ impl Bureau {
         let is_wanted = self.decider.has_seekers() || !self.arrivals.is_empty();
         if !self.preempts && is_wanted && self.preemption.enabled {
             self.preempts = true;
-            let at = out.now() + self.preemption.every;
+            let at = out.now() + self.preemption.every.max(PAUSE);
             out.later(at, Mail::Matchmaker(ToMatchmaker::Preempt));
         }
         if !self.awaits && is_wanted {

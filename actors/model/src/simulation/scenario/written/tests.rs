@@ -1,6 +1,18 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
 use serde_json::{Value, json};
 
-use crate::simulation::Scenario;
+use crate::{
+    host::{DrainRequest, Mode},
+    machine::Timestamp,
+    policy::Policy,
+    preemption::Preemption,
+    resources::Resources,
+    simulation::{Scenario, Snapshot, SnapshotHost, SnapshotJob},
+    spec::{JobSpec, Limits, SlaPolicy},
+    task::Placement,
+    wire::Capacity,
+};
 
 fn job(name: &str, cpu: f64, instances: u32) -> Value {
     json!({
@@ -96,4 +108,65 @@ fn a_drain_takes_as_long_as_its_policy_says() {
     assert!(at_once < 10, "{at_once}");
     assert!((600..1500).contains(&slowly), "three or four, five minutes apart: {slowly}");
     assert!((400..450).contains(&until), "{until}");
+}
+
+#[test]
+fn a_scheduler_decides_as_its_operator_wants() {
+    let mut urgent = job("urgent", 4.0, 1);
+    urgent["tier"] = json!("preferred");
+    let scenario = scenario(json!({
+        "duration_secs": 600,
+        "hosts": [{ "name": "h", "cpu": 4, "ram_mb": 64, "disk_mb": 64 }],
+        "jobs": [{ "job": job("batch", 1.0, 4) }],
+        "timeline": [{ "at_secs": 60, "create": { "job": urgent } }],
+    }))
+    .unwrap();
+    let running = |preemption| {
+        let policy = Policy { preemption, ..Policy::default() };
+        let report = scenario.clone().deciding_by(policy).run();
+        report.jobs.iter().find(|it| it.job == "www/prod/urgent").unwrap().running
+    };
+    let every = Duration::ZERO;
+    assert_eq!(running(Preemption { every, ..Preemption::default() }), 1);
+    assert_eq!(running(Preemption { delay: Duration::from_secs(900), ..Preemption::default() }), 0);
+    assert_eq!(running(Preemption { enabled: false, ..Preemption::default() }), 0);
+}
+
+#[test]
+fn a_copy_of_a_cluster_goes_on_with_what_was_asked_of_its_hosts() {
+    let (taken_at, since) = (Timestamp(900_000), Timestamp(600_000));
+    let policy = SlaPolicy::Percentage { percentage: 100.0, duration_secs: 86_400 };
+    // Nobody may go before its time is up, five minutes after the copy was taken.
+    let request = DrainRequest { policy, timeout_secs: 600, by: "somebody".into() };
+    let host = |name: &str, mode| {
+        let resources = Resources { cpu_milli: 30_000, ram_mb: 64, disk_mb: 64, gpus: 0 };
+        let capacity = Capacity { resources, ..Capacity::default() };
+        SnapshotHost { id: name.into(), attributes: BTreeMap::new(), capacity, mode }
+    };
+    let mut web = job("web", 1.0, 25);
+    web["cluster"] = json!("c");
+    web["tier"] = json!("preferred");
+    let web = JobSpec::read_and_check(&web, &Limits::usual("c")).unwrap();
+    let on = |host: &str| Placement { host: host.into(), ports: BTreeMap::new() };
+    let before = Snapshot {
+        taken_at,
+        hosts: vec![
+            host("drained", Mode::Drained { since }),
+            host("draining", Mode::Draining { since, request }),
+            host("scheduled", Mode::Scheduled { since }),
+        ],
+        jobs: vec![SnapshotJob {
+            config: Arc::new(web.config),
+            instances: "0-24".parse().unwrap(),
+            placed: (0..25).map(|it| (it, on("draining"))).collect(),
+        }],
+        quotas: vec![],
+    };
+    let report = scenario(json!({ "duration_secs": 1200 })).unwrap().starting_with(before).run();
+    let [drain] = <[_; 1]>::try_from(report.drains).unwrap();
+    assert_eq!(drain.host, "draining");
+    let web = &report.jobs[0];
+    assert_eq!((web.running, web.placed), (25, 25), "all of it is elsewhere by now");
+    let took = drain.took_secs.unwrap();
+    assert!((300..360).contains(&took), "{took}");
 }
