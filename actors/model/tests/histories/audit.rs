@@ -15,7 +15,10 @@ use airglow_model::{
     wire::RunState,
 };
 
-use crate::sla::Surprises;
+use crate::{
+    giving_way::{Runs, WAITING_MAX_MS, gives_way, is_settled},
+    sla::Surprises,
+};
 
 /// What was broken, in words.
 pub(crate) type Verdict = Result<(), String>;
@@ -35,6 +38,7 @@ pub(crate) struct Auditor {
     released: (BTreeMap<HostId, Timestamp>, BTreeMap<JobKey, Timestamp>),
     /// When something of a host had to give way: what becomes free there is kept for a while.
     preempted: BTreeMap<HostId, Timestamp>,
+    runs: Runs,
 }
 
 /// How long a run may take from one state to the next when nothing goes wrong.
@@ -87,6 +91,11 @@ impl Auditor {
                 self.within_quota(&key.job.role)?;
                 if let Some(run) = &task.run {
                     over_is_over(world, run)?;
+                    self.runs.saw(&task, run);
+                    let is_new = before != Some(Status::Preempting);
+                    if is_new && run.state.status() == Status::Preempting {
+                        self.gave_way(&task, run)?;
+                    }
                     if run.state.status() == Status::Assigned {
                         self.assigned(&task, run)?;
                     }
@@ -125,6 +134,12 @@ impl Auditor {
     fn config(&self, task: &Task) -> Option<&TaskConfig> {
         let run = task.run.as_ref()?;
         self.configs.get(&(task.key.job.clone(), run.config)).map(|it| &**it)
+    }
+
+    /// Nobody gives way to whom it need not.
+    fn gave_way(&self, task: &Task, run: &Run) -> Verdict {
+        let its = self.config(task).ok_or(format!("{} has no configuration", run.id))?;
+        self.runs.may_give_way((run, its), |it| self.configs.get(it).map(|it| &**it))
     }
 
     /// Nobody is let go from a host that is drained without enough others, unless time is up.
@@ -343,10 +358,16 @@ impl Auditor {
             Status::Pending => {
                 let config = self.config(task).ok_or("no configuration")?;
                 let fits = self.hosts.values().find(|it| self.could_run(world, config, it));
+                let is_old = since.0 + WAITING_MAX_MS < world.now().0;
+                let yields = || self.hosts.values().find(|it| self.could_yield(world, config, it));
                 match fits {
                     Some(host) if !is_new => {
                         Err(format!("{} waits, and {} would suit", task.key, host.id))
                     }
+                    _ if is_old => yields().map_or(Ok(()), |host| {
+                        let key = &task.key;
+                        Err(format!("{key} waits, and others would have to leave {}", host.id))
+                    }),
                     _ => Ok(()),
                 }
             }
@@ -389,18 +410,44 @@ impl Auditor {
         }
     }
 
+    /// Whether it has been true for long that those who would have to leave for it are enough.
+    fn could_yield(&self, world: &World, config: &TaskConfig, host: &Host) -> bool {
+        let long_before = world.now().0.saturating_sub(WAITING_MAX_MS);
+        let there = self.there.get(&host.id).into_iter().flatten();
+        let there = there.filter_map(|it| self.tasks.get(it));
+        let yields = there.filter(|it| is_settled(it, long_before));
+        let yields = yields.filter(|it| self.config(it).is_some_and(|its| gives_way(its, config)));
+        let (mut taken, mut ports) = self.taken(&host.id);
+        for task in yields {
+            let needs = self.config(task).map(|it| it.resources).unwrap_or_default();
+            taken = taken.saturating_sub(needs);
+            ports.truncate(ports.len() - placed(task).map_or(0, |it| it.ports.len()));
+        }
+        let at = self.released.0.get(&host.id).max(self.released.1.get(&config.job));
+        let at = at.max(self.preempted.get(&host.id));
+        at.is_none_or(|it| it.0 < long_before) && self.suits(world, config, host, (taken, ports))
+    }
+
     fn could_run(&self, world: &World, config: &TaskConfig, host: &Host) -> bool {
-        let (taken, ports) = self.taken(&host.id);
-        let total = taken.plus(config.resources);
-        let has: usize =
-            host.capacity.ports.iter().map(|&(a, b)| usize::from(b) - usize::from(a) + 1).sum();
         let at = self.released.0.get(&host.id).max(self.released.1.get(&config.job));
         let is_new = at.is_some_and(|it| world.now().0 < it.0 + JUST_MS);
         let kept = self.preempted.get(&host.id);
         let is_kept = kept.is_some_and(|it| world.now().0 < it.0 + KEPT_MS);
-        !is_new
-            && !is_kept
-            && matches!(host.contact, Contact::Up { .. })
+        !is_new && !is_kept && self.suits(world, config, host, self.taken(&host.id))
+    }
+
+    /// Whether it could be on the host if only this were taken there.
+    fn suits(
+        &self,
+        world: &World,
+        config: &TaskConfig,
+        host: &Host,
+        (taken, ports): (Resources, Vec<u16>),
+    ) -> bool {
+        let total = taken.plus(config.resources);
+        let has: usize =
+            host.capacity.ports.iter().map(|&(a, b)| usize::from(b) - usize::from(a) + 1).sum();
+        matches!(host.contact, Contact::Up { .. })
             && world.hosts()[&host.id].is_connected()
             && matches!(host.mode, Mode::None | Mode::Scheduled { .. })
             && total == fitting(total, host.capacity.resources)

@@ -10,6 +10,7 @@
 
 mod audit;
 mod cluster;
+mod giving_way;
 mod sla;
 
 use std::{env, thread, time::Duration};
