@@ -15,6 +15,8 @@ pub(super) struct SchedulerTable {
     gpus_allowed: Option<bool>,
     /// A file in the form of Aurora's `tiers.json`.
     tiers: Option<PathBuf>,
+    /// How URLs of jobs' SLA coordinators may begin.
+    coordinator_urls: Option<Vec<String>>,
     placement: policy::PlacementTable,
     quota: policy::QuotaTable,
     preemption: policy::PreemptionTable,
@@ -48,6 +50,7 @@ impl SchedulerTable {
             tasks_per_job_max,
             tiers: self.tiers.map_or(Ok(usual.limits.tiers), tiers).context("scheduler.tiers")?,
             gpus_allowed: self.gpus_allowed.unwrap_or(usual.limits.gpus_allowed),
+            coordinator_urls: self.coordinator_urls.map(coordinators).transpose()?,
         };
         let mut policy = usual.policy;
         policy.scheduling = self.placement.read()?;
@@ -56,6 +59,15 @@ impl SchedulerTable {
         policy.history = self.history.read()?;
         policy.sla = self.sla.read()?;
         Ok(Rules { limits, policy })
+    }
+}
+
+/// The scheduler speaks HTTP, and to nothing that is not named with its scheme.
+fn coordinators(urls: Vec<String>) -> Result<Vec<String>> {
+    let is_url = |it: &&String| it.starts_with("http://") || it.starts_with("https://");
+    match urls.iter().find(|it| !is_url(it)) {
+        Some(bad) => bail!("scheduler.coordinator_urls: {bad:?} begins with no http:// or https://"),
+        None => Ok(urls),
     }
 }
 
@@ -87,9 +99,14 @@ mod tests {
         let text =
             r#"{"default": "only", "tiers": {"only": {"preemptible": false, "revocable": false}}}"#;
         fs::write(&file, text).unwrap();
-        let toml =
-            format!("tasks_per_job_max = 7\ngpus_allowed = true\ntiers = {:?}", file.display());
-        let Limits { tasks_per_job_max, gpus_allowed, tiers, .. } = read(&toml).unwrap().limits;
+        let toml = format!(
+            "tasks_per_job_max = 7\ngpus_allowed = true\ncoordinator_urls = ['http://a/']\n\
+             tiers = {:?}",
+            file.display()
+        );
+        let Limits { tasks_per_job_max, gpus_allowed, tiers, coordinator_urls, .. } =
+            read(&toml).unwrap().limits;
+        assert_eq!(coordinator_urls, Some(vec!["http://a/".to_owned()]));
         assert_eq!((tasks_per_job_max, gpus_allowed), (7, true));
         assert!(tiers.get("only").is_some() && tiers.get("preferred").is_none());
     }
@@ -107,6 +124,7 @@ mod tests {
         fs::write(&bad, r#"{"default": "x", "tiers": {}}"#).unwrap();
         for (toml, told) in [
             ("tasks_per_job_max = 0".into(), "scheduler.tasks_per_job_max"),
+            ("coordinator_urls = ['a']".into(), "scheduler.coordinator_urls"),
             ("tiers = '/nowhere.json'".into(), "/nowhere.json"),
             (format!("tiers = {:?}", bad.display()), "the default, 'x', is none of the tiers"),
         ] {

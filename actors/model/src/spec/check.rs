@@ -17,6 +17,7 @@ use crate::{
     tier::Tiers,
 };
 
+mod coordinator;
 mod follow;
 mod policies;
 mod ports;
@@ -46,6 +47,8 @@ pub struct Limits {
     pub tasks_per_job_max: u32,
     pub tiers: Tiers,
     pub gpus_allowed: bool,
+    /// How URLs of coordinators may begin; however they want, if nothing is said.
+    pub coordinator_urls: Option<Vec<String>>,
 }
 
 impl Limits {
@@ -56,6 +59,7 @@ impl Limits {
             tasks_per_job_max: 4000,
             tiers: Tiers::builtin(),
             gpus_allowed: false,
+            coordinator_urls: None,
         }
     }
 }
@@ -99,6 +103,7 @@ impl JobSpec {
         let ports = found.ports(&self);
         let class = limits.tiers.get(&tier).unwrap_or_default();
         found.policies(&self, class, instances);
+        found.coordinator(&self, limits);
         if !found.0.is_empty() {
             return Err(found.in_order());
         }

@@ -448,3 +448,27 @@ fn a_wrong_number_of_instances_is_no_reason_to_complain_about_updates() {
 
 /// What is changed of the good job, and where something is wrong with it then.
 type Case<'a> = (&'a [(&'a str, Value)], &'a [&'a str]);
+
+#[test]
+fn only_coordinators_that_an_operator_trusts_are_asked() {
+    let job = with(&[
+        ("/tier", json!("preferred")),
+        ("/sla_policy", json!({ "coordinator_url": "http://sla.example/ask" })),
+    ]);
+    let told = |urls: Option<&[&str]>| {
+        let urls = urls.map(|it| it.iter().map(|&it| it.to_owned()).collect());
+        let limits = Limits { coordinator_urls: urls, ..limits() };
+        let job = serde_json::from_value::<JobSpec>(job.clone()).unwrap();
+        let found = job.check(&limits).err().unwrap_or_default();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(told(None), "");
+    assert_eq!(told(Some(&["http://other", "http://sla.example"])), "");
+    assert_eq!(
+        told(Some(&["https://sla.example", "http://b/"])),
+        "/sla_policy/coordinator_url: This cluster asks coordinators only at https://sla.example, \
+         http://b/"
+    );
+    let none = "/sla_policy/coordinator_url: This cluster asks no coordinators";
+    assert_eq!(told(Some(&[])), none);
+}

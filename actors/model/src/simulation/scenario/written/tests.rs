@@ -164,7 +164,7 @@ fn a_copy_of_a_cluster_goes_on_with_what_was_asked_of_its_hosts() {
     };
     let report = scenario(json!({ "duration_secs": 1200 })).unwrap().starting_with(before).run();
     let [drain] = <[_; 1]>::try_from(report.drains).unwrap();
-    assert_eq!(drain.host, "draining");
+    assert_eq!(drain.host, "draining".into());
     let web = &report.jobs[0];
     assert_eq!((web.running, web.placed), (25, 25), "all of it is elsewhere by now");
     let took = drain.took_secs.unwrap();
