@@ -273,7 +273,11 @@ pub struct JobSla {
     pub environment: String,
     pub name: String,
     pub production: bool,
-    /// How far back it was looked.
+    /// When it was looked.
+    #[serde(default)]
+    #[schema(value_type = u64)]
+    pub at: Timestamp,
+    /// How far back from then.
     pub window_secs: u64,
     /// Median time from PENDING to ASSIGNED, of instances that came there within the window.
     pub mtta_ms: f64,

@@ -23,6 +23,7 @@ use self::cluster::Cluster;
 use crate::{Site, api::Problem};
 
 mod cluster;
+mod sla;
 
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -57,7 +58,8 @@ impl Metrics {
         let help = "Time until the answer to a request began";
         registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
         scheduler.stats().register(&mut registry);
-        registry.register_collector(Box::new(Cluster::new(scheduler.view().clone())));
+        let cluster = Cluster::new(scheduler.view().clone(), scheduler.surveys().clone());
+        registry.register_collector(Box::new(cluster));
         Self { registry, requests, seconds }
     }
 }

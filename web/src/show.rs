@@ -18,8 +18,8 @@ use airglow_model::{
 };
 
 use crate::api::{
-    Config, Drain, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary, NearestHost,
-    Offer, PendingTask, PlaceMade, Quarantined, TaskSummary, VetoCount,
+    Config, Drain, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary,
+    NearestHost, Offer, PendingTask, PlaceMade, Quarantined, TaskSummary, VetoCount,
 };
 
 pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobView) -> JobSummary {

@@ -6,14 +6,8 @@ use actix_web::{
     Responder,
     web::{Data, Json, Query, block},
 };
-use airglow_model::{
-    ids::{JobKey, TaskKey},
-    sla::{Figures, Wanted},
-    spec::Complaint,
-    task::Run,
-    view::JobView,
-};
-use airglow_scheduler::{Scheduler, StoreError, now};
+use airglow_model::{ids::JobKey, machine::Timestamp, sla::Wanted, spec::Complaint};
+use airglow_scheduler::{Scheduler, StoreError, Surveyed, now};
 use serde::Deserialize;
 
 use crate::{
@@ -21,15 +15,7 @@ use crate::{
     api::{JobSla, Page, Problem, UpCount, Uptime},
 };
 
-/// Aurora's.
-const PERCENTILES: [f64; 5] = [50.0, 75.0, 90.0, 95.0, 99.0];
-const DURATIONS_SECS: [u64; 5] = [60, 600, 3600, 86_400, 604_800];
-const WINDOW_SECS: u64 = 86_400;
-
-/// Ended runs of a job that are looked at, the newest first.
-const HISTORY_MAX: usize = 10_000;
-
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Asked {
     role: Option<String>,
     environment: Option<String>,
@@ -40,7 +26,8 @@ pub(crate) struct Asked {
 }
 
 /// How the services that run have been doing: how long their instances waited, for how long they
-/// have been up, and how much of their time was lost by the cluster's doing.
+/// have been up, and how much of their time was lost by the cluster's doing. Without any
+/// parameter it may be as of a minute ago: `at` says when.
 #[utoipa::path(get, path = "/api/v1/sla", tag = "jobs", params(
     ("role" = Option<String>, Query),
     ("environment" = Option<String>, Query),
@@ -54,13 +41,20 @@ pub(crate) struct Asked {
 ))]
 pub(crate) async fn list(site: Data<Site>, asked: Query<Asked>) -> Result<impl Responder, Problem> {
     let wanted = asked.wanted()?;
-    let jobs: Vec<JobKey> = site.scheduler.view().read(|view| {
-        let jobs = view.jobs.values().filter(|it| asked.takes(&it.job.key) && is_service(it));
-        jobs.map(|it| it.job.key.clone()).collect()
-    });
+    let jobs: Vec<JobKey> = site
+        .scheduler
+        .view()
+        .read(|view| view.jobs.keys().filter(|it| asked.takes(it)).cloned().collect());
+    // Looking at everything takes long, so that is done beforehand, once in a while.
+    let is_usual = *asked == Asked::default();
+    let survey = site.scheduler.surveys().newest().filter(|_| is_usual);
     let scheduler = site.scheduler.clone();
     let items = block(move || {
-        let found = jobs.iter().map(|job| of(&scheduler, job, &wanted));
+        let known = |job| survey.as_ref().and_then(|it| Some((it, it.jobs.get(job)?)));
+        let found = jobs.iter().map(|job| match known(job) {
+            Some((survey, it)) => Ok(Some(shown(job, it, survey.at, survey.window))),
+            None => of(&scheduler, job, &wanted),
+        });
         found.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
     });
     Ok(Json(Page::<JobSla> { items: items.await??, next: None }))
@@ -68,48 +62,36 @@ pub(crate) async fn list(site: Data<Site>, asked: Query<Asked>) -> Result<impl R
 
 /// One job, as it is shown to people; nothing if it is no service that runs.
 pub(crate) async fn of_job(site: &Site, job: &JobKey) -> Result<Option<JobSla>, Problem> {
-    if !site.scheduler.view().read(|view| view.jobs.get(job).is_some_and(is_service)) {
-        return Ok(None);
-    }
-    let (scheduler, job, wanted) =
-        (site.scheduler.clone(), job.clone(), Asked::default().wanted()?);
+    let (scheduler, job, wanted) = (site.scheduler.clone(), job.clone(), Wanted::usual(now()));
     Ok(block(move || of(&scheduler, &job, &wanted)).await??)
 }
 
-fn is_service(it: &JobView) -> bool {
-    it.is_active() && it.configs.get(&it.job.config).is_some_and(|it| it.is_service())
+fn of(scheduler: &Scheduler, key: &JobKey, wanted: &Wanted) -> Result<Option<JobSla>, StoreError> {
+    let found = scheduler.survey(key, wanted)?;
+    Ok(found.map(|it| shown(key, &it, wanted.now, wanted.window)))
 }
 
-/// The current runs first: one that ends meanwhile is then among both instead of among neither.
-fn of(scheduler: &Scheduler, key: &JobKey, wanted: &Wanted) -> Result<Option<JobSla>, StoreError> {
-    let looked = scheduler.view().read(|view| {
-        let job = view.jobs.get(key)?;
-        let runs = job.tasks.values().filter_map(|it| Some((it.key.clone(), it.run.clone()?)));
-        let config = job.configs.get(&job.job.config);
-        let production = config.is_some_and(|it| it.class.is_production());
-        Some((runs.collect::<Vec<(TaskKey, Run)>>(), production, job.history > 0))
-    });
-    let Some((current, production, has_history)) = looked else { return Ok(None) };
-    let ended = if has_history { scheduler.history(key, None, HISTORY_MAX)? } else { vec![] };
-    let figures = Figures::of(&current, &ended, wanted);
-    let uptime = |(percentile, ms): (f64, f64)| Uptime { percentile, uptime_secs: ms / 1000.0 };
-    let up = |(duration, percent): (Duration, f64)| UpCount {
+fn shown(key: &JobKey, it: &Surveyed, at: Timestamp, window: Duration) -> JobSla {
+    let figures = &it.figures;
+    let uptime = |&(percentile, ms): &(f64, f64)| Uptime { percentile, uptime_secs: ms / 1000.0 };
+    let up = |&(duration, percent): &(Duration, f64)| UpCount {
         duration_secs: duration.as_secs(),
         percent,
     };
-    Ok(Some(JobSla {
+    JobSla {
         role: key.role.clone(),
         environment: key.environment.clone(),
         name: key.name.clone(),
-        production,
-        window_secs: wanted.window.as_secs(),
+        production: it.is_production,
+        at,
+        window_secs: window.as_secs(),
         mtta_ms: figures.mtta_ms,
         mtts_ms: figures.mtts_ms,
         mttr_ms: figures.mttr_ms,
-        uptimes: figures.uptimes_ms.into_iter().map(uptime).collect(),
-        up_counts: figures.up_counts.into_iter().map(up).collect(),
+        uptimes: figures.uptimes_ms.iter().map(uptime).collect(),
+        up_counts: figures.up_counts.iter().map(up).collect(),
         platform_uptime_percent: figures.platform_uptime_percent,
-    }))
+    }
 }
 
 impl Asked {
@@ -125,29 +107,27 @@ impl Asked {
         let mut complain = |pointer: &str, detail: &str| {
             complaints.push(Complaint { pointer: pointer.into(), detail: detail.into() });
         };
-        let percentiles = match &self.percentiles {
-            None => PERCENTILES.to_vec(),
-            Some(text) => numbers(text, |it| (0.0..=100.0).contains(it)).unwrap_or_else(|| {
-                complain("/percentiles", "expected numbers from 0 to 100, as in 50,99.9");
-                vec![]
-            }),
-        };
-        let durations = match &self.durations {
-            None => DURATIONS_SECS.to_vec(),
-            Some(text) => numbers(text, |_| true).unwrap_or_else(|| {
-                complain("/durations", "expected whole numbers of seconds, as in 60,3600");
-                vec![]
-            }),
-        };
-        if !complaints.is_empty() {
-            return Err(Problem::invalid_request(complaints));
+        let mut wanted = Wanted::usual(now());
+        if let Some(text) = &self.percentiles {
+            match numbers(text, |it| (0.0..=100.0).contains(it)) {
+                Some(percentiles) => wanted.percentiles = percentiles,
+                None => complain("/percentiles", "expected numbers from 0 to 100, as in 50,99.9"),
+            }
         }
-        Ok(Wanted {
-            now: now(),
-            window: Duration::from_secs(self.window_secs.unwrap_or(WINDOW_SECS)),
-            percentiles,
-            durations: durations.into_iter().map(Duration::from_secs).collect(),
-        })
+        if let Some(text) = &self.durations {
+            match numbers(text, |_| true) {
+                Some(all) => {
+                    wanted.durations = all.into_iter().map(Duration::from_secs).collect();
+                }
+                None => {
+                    complain("/durations", "expected whole numbers of seconds, as in 60,3600");
+                }
+            }
+        }
+        if let Some(secs) = self.window_secs {
+            wanted.window = Duration::from_secs(secs);
+        }
+        if complaints.is_empty() { Ok(wanted) } else { Err(Problem::invalid_request(complaints)) }
     }
 }
 

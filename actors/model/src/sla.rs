@@ -11,7 +11,7 @@ use crate::spec::SlaPolicy;
 
 mod figures;
 
-pub use figures::{Figures, Wanted};
+pub use figures::{Figures, Samples, Wanted};
 
 /// What an operator decides about policies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Rules {
     pub coordinator_timeout: Duration,
     /// How many coordinators are asked at a time.
     pub coordinators_max: usize,
+    /// How often it is looked how all services have been doing.
+    pub refresh: Duration,
 }
 
 impl Default for Rules {
@@ -33,6 +35,7 @@ impl Default for Rules {
             nonproduction: false,
             coordinator_timeout: Duration::from_secs(60),
             coordinators_max: 10,
+            refresh: Duration::from_secs(60),
         }
     }
 }

@@ -24,6 +24,7 @@ use airglow_model::{
     pruning::Selection,
     quota::{self, Consumption, Quota},
     resources::Resources,
+    sla::Wanted,
     spec::Limits,
     task::Run,
     view::View,
@@ -43,6 +44,7 @@ use crate::{
     matchmaker::Double,
     pruner::Prune,
     root::{self, Soil},
+    surveyor::{Surveyed, Surveys, survey_of},
 };
 
 mod maintenance;
@@ -102,6 +104,7 @@ struct Inner {
     authority: Arc<Authority>,
     lines: Lines,
     stats: Stats,
+    surveys: Surveys,
     store: Mutex<Option<Store>>,
     running: Mutex<Option<Running>>,
     failed: watch::Receiver<Option<Failure>>,
@@ -125,8 +128,12 @@ impl Scheduler {
         let identity = authority.issue(Role::Scheduler, &cluster)?;
 
         let (failing, store_failed) = oneshot::channel();
-        let scribe = Scribe::start(store.clone(), view.clone(), feed.clone(), failing);
         let (lines, stats) = (Lines::default(), Stats::default());
+        let books = (store.clone(), view.clone(), feed.clone());
+        let counted = stats.clone();
+        let scribe = Scribe::start_telling(books, failing, move |it| counted.written(it));
+        stats.watch(scribe.line());
+        let surveys = Surveys::default();
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
@@ -138,6 +145,7 @@ impl Scheduler {
             store: store.clone(),
             keep: policy.history.clone(),
             stats: stats.clone(),
+            surveys: surveys.clone(),
             lines: lines.clone(),
         };
         let (stop, stopped) = oneshot::channel();
@@ -179,6 +187,7 @@ impl Scheduler {
             authority,
             lines,
             stats,
+            surveys,
             store,
             running,
             failed,
@@ -238,6 +247,17 @@ impl Scheduler {
     /// An ended run.
     pub fn run(&self, id: &TaskId) -> Result<Option<(TaskKey, Run)>, StoreError> {
         self.inner.store().map_or(Ok(None), |it| it.run(id))
+    }
+
+    /// How all services have been doing lately.
+    pub fn surveys(&self) -> &Surveys {
+        &self.inner.surveys
+    }
+
+    /// How one has been doing, as of now; nothing if it is no service that is active.
+    pub fn survey(&self, job: &JobKey, wanted: &Wanted) -> Result<Option<Surveyed>, StoreError> {
+        let store = self.inner.store();
+        store.map_or(Ok(None), |store| survey_of((self.view(), &store), job, wanted))
     }
 
     /// Makes the job, which must not be active.

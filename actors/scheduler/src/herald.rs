@@ -18,6 +18,7 @@ use airglow_model::{
 use airglow_store::Scribe;
 
 use crate::{
+    Stats,
     messages::{Circular, Happened},
     task::Tasks,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Herald {
     scribe: Scribe,
     tasks: Addr<Tasks>,
     turns: Turns<Word>,
+    stats: Stats,
     /// A turn is coming anyway.
     is_busy: bool,
     _lifeline: Lifeline<Incarnation>,
@@ -69,8 +71,19 @@ const OF_A_JOB: usize = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Herald {
-    pub(crate) fn new(scribe: Scribe, tasks: Addr<Tasks>, lifeline: Lifeline<Incarnation>) -> Self {
-        Self { scribe, tasks, turns: Turns::new(), is_busy: false, _lifeline: lifeline }
+    pub(crate) fn new(
+        scribe: Scribe,
+        tasks: Addr<Tasks>,
+        stats: Stats,
+        lifeline: Lifeline<Incarnation>,
+    ) -> Self {
+        // Who crashed has forgotten what was to be said.
+        stats.unsaid.set(0);
+        Self { scribe, tasks, turns: Turns::new(), stats, is_busy: false, _lifeline: lifeline }
+    }
+
+    fn show(&self) {
+        self.stats.unsaid.set(i64::try_from(self.turns.len()).unwrap_or(i64::MAX));
     }
 
     fn take_turns(&mut self) {
@@ -106,6 +119,7 @@ impl Handler<Proclaim> for Herald {
 
     fn handle(&mut self, it: Proclaim, ctx: &mut Self::Context) {
         self.turns.push(it.job, it.instances, it.word);
+        self.show();
         if !self.is_busy {
             self.is_busy = true;
             ctx.notify(Turn);
@@ -118,6 +132,7 @@ impl Handler<Turn> for Herald {
 
     fn handle(&mut self, _: Turn, ctx: &mut Self::Context) {
         self.take_turns();
+        self.show();
         self.is_busy = !self.turns.is_empty();
         if self.is_busy {
             ctx.notify_later(Turn, PAUSE);

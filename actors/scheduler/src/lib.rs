@@ -26,6 +26,7 @@ mod overseer;
 mod pruner;
 mod root;
 mod stats;
+mod surveyor;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -37,4 +38,5 @@ pub use airglow_model::admission::Refusal;
 pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
 pub use handle::{Config, Failure, Scheduler, StartError, StartUpdate};
 pub use stats::Stats;
+pub use surveyor::{Survey, Surveyed, Surveys};
 pub use unanswered::Unanswered;

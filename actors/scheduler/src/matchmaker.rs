@@ -21,6 +21,7 @@ use airglow_store::{ReadModel, Scribe};
 use crate::{
     Stats,
     messages::{Happened, Receipt, Registered},
+    stats::number,
     task::Tasks,
 };
 
@@ -118,6 +119,7 @@ impl Matchmaker {
 
     fn learn(&mut self) {
         let arrivals = mem::take(&mut self.arrivals);
+        self.stats.arrivals.set(0);
         let missed = self.view.read(|view| {
             for (task, (attempt, config)) in arrivals {
                 self.decider.seek(now(), task, attempt, config, view);
@@ -138,7 +140,7 @@ impl Matchmaker {
     /// again, to whomever is there then.
     fn preempt(&mut self, ctx: &mut Context<Self>) {
         let decide = |view: &View| self.decider.preempt(now(), view, &self.preemption);
-        for Victim { task, attempt, message } in self.view.read(decide) {
+        for Victim { task, attempt, message, .. } in self.view.read(decide) {
             let event = Event::PreemptAsked { attempt, message };
             self.tasks.do_send(To(task, Happened(event)));
         }
@@ -174,6 +176,7 @@ impl Handler<Seek> for Matchmaker {
 
     fn handle(&mut self, Seek { task, attempt, config }: Seek, ctx: &mut Self::Context) {
         self.arrivals.insert(task, (attempt, config));
+        self.stats.arrivals.set(number(self.arrivals.len()));
         self.look_soon(ctx);
     }
 }

@@ -10,7 +10,7 @@
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
-//!      └─ pruner
+//!      └─ pruner surveyor
 //! ```
 
 use std::{error::Error, fmt, rc::Rc, time::Duration};
@@ -46,6 +46,7 @@ use crate::{
     messages::Happened,
     overseer::Overseer,
     pruner::{Pruner, Work},
+    surveyor::{Surveyor, Surveys},
     task, update,
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Soil {
     pub(crate) store: Store,
     pub(crate) keep: Keep,
     pub(crate) stats: Stats,
+    pub(crate) surveys: Surveys,
     pub(crate) lines: Lines,
 }
 
@@ -152,7 +154,8 @@ async fn entities(soil: Soil, fate: Fate) {
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let for_updates = Context::new();
     let updates = for_updates.address();
-    let herald = Herald::new(scribe.clone(), tasks.clone(), fate.lifeline()).start();
+    let herald =
+        Herald::new(scribe.clone(), tasks.clone(), soil.stats.clone(), fate.lifeline()).start();
     let policy = soil.policy.clone();
     let of_matchmaker = Matchmaker::new(
         (view.clone(), scribe),
@@ -234,7 +237,9 @@ async fn links(soil: Soil, fate: Fate) {
 
 async fn upkeep(soil: Soil, fate: Fate) {
     let Some(entities) = soil.lines.entities() else { return };
-    let Soil { view, scribe, store, keep, lines, stats, .. } = soil;
+    let Soil { view, scribe, store, keep, lines, stats, surveys, sla, .. } = soil;
+    let books = (view.clone(), store.clone());
+    Surveyor::new(books, surveys, sla.refresh, fate.lifeline()).start();
     let work = Work::new(keep, (view, scribe, store), entities, stats);
     lines.have_pruner(Pruner::new(work, fate.lifeline()).start());
 }

@@ -1,6 +1,10 @@
 //! What is counted as it happens, because no record says it afterwards.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use airglow_model::{
     machine::Rejected,
@@ -8,9 +12,17 @@ use airglow_model::{
     task::{Status, Task},
     wire::RunState,
 };
+use airglow_store::{Line, Written};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::{Registry, Unit},
 };
 
@@ -38,8 +50,36 @@ pub struct Stats {
     given: Gauge,
     /// Hosts that were ruled out when it was explained why somebody waits.
     vetoes: Family<Vetoed, Counter>,
-    preempted: Counter,
+    /// Runs that had to give way, by the tier that they had.
+    preempted: Family<OfTier, Counter>,
     reserved: Gauge,
+    commit: Histogram,
+    batch: Histogram,
+    line: Arc<OnceLock<Line>>,
+    /// Instances that have asked for a place since the last round.
+    pub(crate) arrivals: Gauge,
+    /// Words that are to be said to instances.
+    pub(crate) unsaid: Gauge,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
+struct OfTier {
+    tier: String,
+}
+
+/// How long lines are when somebody looks.
+#[derive(Debug)]
+struct Lines(Arc<OnceLock<Line>>);
+
+impl Collector for Lines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let waiting = self.0.get().map_or(0, Line::len);
+        let help = "Commits and notes that have been asked for and are not on disk yet";
+        let gauge = ConstGauge::new(number(waiting));
+        let encoder =
+            encoder.encode_descriptor("commits_waiting", help, None, MetricType::Gauge)?;
+        gauge.encode(encoder)
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -82,8 +122,13 @@ impl Default for Stats {
             waiting: Gauge::default(),
             given: Gauge::default(),
             vetoes: Family::default(),
-            preempted: Counter::default(),
+            preempted: Family::default(),
             reserved: Gauge::default(),
+            commit: Histogram::new(seconds),
+            batch: Histogram::new(exponential_buckets(1.0, 4.0, 7)),
+            line: Arc::default(),
+            arrivals: Gauge::default(),
+            unsaid: Gauge::default(),
         }
     }
 }
@@ -108,18 +153,31 @@ impl Stats {
 
     /// The matchmaker has looked for places.
     pub(crate) fn round_took(&self, took: Duration, numbers: &Numbers) {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.round.observe(took.as_secs_f64());
         self.waiting.set(number(numbers.waiting));
         self.waiting_groups.set(number(numbers.waiting_groups));
         self.given.set(number(numbers.given));
         self.reserved.set(number(numbers.reserved));
         // They are counted where they happen, by a matchmaker that may be a new one.
-        self.preempted.inner().store(numbers.preempted, Relaxed);
+        for (tier, &count) in &numbers.preempted {
+            let tier = tier.clone();
+            self.preempted.get_or_create(&OfTier { tier }).inner().store(count, Relaxed);
+        }
         for (kind, &count) in &numbers.vetoes {
             let kind = kind.name();
             self.vetoes.get_or_create(&Vetoed { kind }).inner().store(count, Relaxed);
         }
+    }
+
+    /// A transaction is on disk.
+    pub(crate) fn written(&self, Written { commits, took }: Written) {
+        self.commit.observe(took.as_secs_f64());
+        self.batch.observe(f64::from(u32::try_from(commits).unwrap_or(u32::MAX)));
+    }
+
+    /// This is the line of those who wait for that.
+    pub(crate) fn watch(&self, line: Line) {
+        self.line.set(line).expect("there is one scribe");
     }
 
     /// Something happened to an entity that makes no sense to it.
@@ -163,10 +221,28 @@ impl Stats {
         registry.register("placements_under_way", help, it.given.clone());
         let help = "Hosts ruled out, whenever it was explained why somebody waits";
         registry.register("placement_vetoes", help, it.vetoes.clone());
-        registry.register("preempted_tasks", "Runs that had to give way", it.preempted.clone());
+        let help = "Runs that had to give way, by the tier that they had";
+        registry.register("preempted_tasks", help, it.preempted.clone());
         let help = "Hosts that are kept for somebody";
         registry.register("reserved_hosts", help, it.reserved.clone());
+        self.register_lines(registry);
     }
+
+    /// Whoever waits for the disk, for the matchmaker's next look, or to be told something.
+    fn register_lines(&self, registry: &mut Registry) {
+        let help = "How long transactions took, fsync and all";
+        registry.register_with_unit("commit", help, Unit::Seconds, self.commit.clone());
+        registry.register("commit_batch", "Commits that shared a transaction", self.batch.clone());
+        registry.register_collector(Box::new(Lines(Arc::clone(&self.line))));
+        let help = "Instances that have asked for a place since the last round";
+        registry.register("placement_arrivals", help, self.arrivals.clone());
+        let help = "Instances that are still to be told what concerns them";
+        registry.register("instances_untold", help, self.unsaid.clone());
+    }
+}
+
+pub(crate) fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -229,15 +305,37 @@ mod tests {
         let stats = Stats::default();
         for looks in [3, 5] {
             let vetoes = [(VetoKind::Cpu, looks)].into();
-            let numbers = Numbers { vetoes, preempted: 2, reserved: 1, ..Numbers::default() };
+            let preempted = [("preemptible".to_owned(), 2)].into();
+            let numbers = Numbers { vetoes, preempted, reserved: 1, ..Numbers::default() };
             stats.round_took(Duration::from_millis(2), &numbers);
         }
         let text = printed(&stats);
         for line in [
             "airglow_placement_vetoes_total{kind=\"cpu\"} 5",
-            "airglow_preempted_tasks_total 2",
+            "airglow_preempted_tasks_total{tier=\"preemptible\"} 2",
             "airglow_reserved_hosts 1",
             "airglow_placement_round_seconds_count 2",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_disk_does_is_shown_with_who_waits_for_it() {
+        let stats = Stats::default();
+        stats.watch(Line::default());
+        let took = Duration::from_millis(2);
+        stats.written(Written { commits: 5, took });
+        stats.written(Written { commits: 500, took });
+        let text = printed(&stats);
+        for line in [
+            "airglow_commit_seconds_count 2",
+            "airglow_commit_seconds_bucket{le=\"0.005\"} 2",
+            "airglow_commit_batch_sum 505.0",
+            "airglow_commit_batch_bucket{le=\"16.0\"} 1",
+            "airglow_commits_waiting 0",
+            "airglow_placement_arrivals 0",
+            "airglow_instances_untold 0",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }

@@ -20,5 +20,5 @@ mod store;
 pub use feed::{Feed, Listener, News, What};
 pub use open::OpenError;
 pub use read_model::ReadModel;
-pub use scribe::{Gone, Scribe};
+pub use scribe::{Gone, Line, Scribe, Written};
 pub use store::{FILE, Kept, Store, StoreError};

@@ -17,13 +17,14 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use airglow_model::{
     record::{Change, Committed},
     view::Note,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{Feed, News, ReadModel, Store, StoreError, What};
 
@@ -31,7 +32,21 @@ use crate::{Feed, News, ReadModel, Store, StoreError, What};
 #[derive(Clone, Debug)]
 pub struct Scribe {
     requests: mpsc::Sender<Request>,
-    waiting: Arc<AtomicUsize>,
+    line: Line,
+}
+
+/// How long the line is of those who wait for the disk. Whoever only looks at it keeps no scribe
+/// alive.
+#[derive(Clone, Debug, Default)]
+pub struct Line(Arc<AtomicUsize>);
+
+/// A transaction that is on disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Written {
+    /// How many commits share it.
+    pub commits: usize,
+    /// How long it took, fsync and all.
+    pub took: Duration,
 }
 
 /// The scribe has stopped. Whether this was written will be known after a restart.
@@ -45,12 +60,24 @@ enum Request {
     Note(Note),
 }
 
-struct Desk {
+struct Desk<T> {
     store: Store,
     view: ReadModel,
     feed: Feed,
-    /// How many requests have been made and not dealt with.
-    waiting: Arc<AtomicUsize>,
+    line: Line,
+    /// Hears of each transaction.
+    tell_of: T,
+}
+
+impl Line {
+    /// How much has been asked for and is not on disk yet.
+    pub fn len(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// So that those who came first need not wait for ever.
@@ -65,9 +92,18 @@ impl Scribe {
         feed: Feed,
         failed: oneshot::Sender<StoreError>,
     ) -> Self {
+        Self::start_telling((store, view, feed), failed, |_| {})
+    }
+
+    /// The same; and `tell_of` hears of each transaction, on the scribe's thread.
+    pub fn start_telling(
+        (store, view, feed): (Store, ReadModel, Feed),
+        failed: oneshot::Sender<StoreError>,
+        tell_of: impl Fn(Written) + Send + 'static,
+    ) -> Self {
         let (requests, inbox) = mpsc::channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let desk = Desk { store, view, feed, waiting: Arc::clone(&waiting) };
+        let line = Line::default();
+        let desk = Desk { store, view, feed, line: line.clone(), tell_of };
         let work = move || {
             // The unwind is not survived, only told: nothing of the desk is used after it.
             let end = catch_unwind(AssertUnwindSafe(|| desk.work(&inbox)));
@@ -82,7 +118,7 @@ impl Scribe {
             .name("scribe".to_owned())
             .spawn(work)
             .expect("there is room for one more thread");
-        Self { requests, waiting }
+        Self { requests, line }
     }
 
     /// All of `changes` or none of them, in the order of the calls. Resolves to the transaction's
@@ -105,28 +141,38 @@ impl Scribe {
 
     /// How much has been asked for and is not on disk yet.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.line.len()
+    }
+
+    /// For whoever looks at that again and again.
+    pub fn line(&self) -> Line {
+        self.line.clone()
     }
 
     fn ask(&self, request: Request) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.line.0.fetch_add(1, Ordering::Relaxed);
         // A scribe that is gone drops the reply, which says so.
         self.requests.send(request).ok();
     }
 }
 
-impl Desk {
+impl<T: Fn(Written)> Desk<T> {
     fn work(&self, inbox: &mpsc::Receiver<Request>) -> Result<(), StoreError> {
         let mut seq = self.store.seq()?;
         while let Ok(first) = inbox.recv() {
             let batch: Vec<_> =
                 iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE).collect();
-            self.store.write(seq, batch.iter().filter_map(Request::changes))?;
+            let commits = batch.iter().filter_map(Request::changes);
+            let (count, began) = (commits.clone().count(), Instant::now());
+            self.store.write(seq, commits)?;
+            if count > 0 {
+                (self.tell_of)(Written { commits: count, took: began.elapsed() });
+            }
             let written = batch.len();
             for request in batch {
                 seq = self.tell(seq, request);
             }
-            self.waiting.fetch_sub(written, Ordering::Relaxed);
+            self.line.0.fetch_sub(written, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -230,6 +276,7 @@ mod tests {
 
     struct Desktop {
         scribe: Scribe,
+        written: Arc<Mutex<Vec<Written>>>,
         store: Store,
         view: ReadModel,
         feed: Feed,
@@ -247,8 +294,12 @@ mod tests {
             let store = Store::on(database);
             let (view, feed) = (ReadModel::load(&store).unwrap(), Feed::new(0));
             let (on_failure, failed) = oneshot::channel();
-            let scribe = Scribe::start(store.clone(), view.clone(), feed.clone(), on_failure);
-            Self { scribe, store, view, feed, failed, levers }
+            let written = Arc::<Mutex<Vec<_>>>::default();
+            let heard = Arc::clone(&written);
+            let books = (store.clone(), view.clone(), feed.clone());
+            let tell_of = move |it| heard.lock().unwrap().push(it);
+            let scribe = Scribe::start_telling(books, on_failure, tell_of);
+            Self { scribe, written, store, view, feed, failed, levers }
         }
 
         fn fsyncs(&self) -> u64 {
@@ -293,6 +344,10 @@ mod tests {
         }
         let more = desk.fsyncs() - before - each;
         assert!(more <= 2 * each, "{more} fsyncs for 500 commits; one takes {each}");
+        let written = desk.written.lock().unwrap();
+        assert_eq!(written.iter().map(|it| it.commits).sum::<usize>(), 501);
+        assert!(written.len() <= 3 && written.iter().all(|it| it.took > Duration::ZERO));
+        assert!(desk.scribe.commit(Vec::new()).await.is_ok() && written.len() <= 3);
     }
 
     #[tokio::test]

@@ -66,7 +66,9 @@ impl SchedulerTable {
 fn coordinators(urls: Vec<String>) -> Result<Vec<String>> {
     let is_url = |it: &&String| it.starts_with("http://") || it.starts_with("https://");
     match urls.iter().find(|it| !is_url(it)) {
-        Some(bad) => bail!("scheduler.coordinator_urls: {bad:?} begins with no http:// or https://"),
+        Some(bad) => {
+            bail!("scheduler.coordinator_urls: {bad:?} begins with no http:// or https://")
+        }
         None => Ok(urls),
     }
 }

@@ -112,6 +112,7 @@ pub(super) struct SlaTable {
     nonproduction: Option<bool>,
     coordinator_timeout: Option<String>,
     coordinators_max: Option<usize>,
+    refresh: Option<String>,
 }
 
 impl SlaTable {
@@ -130,6 +131,7 @@ impl SlaTable {
                 usual.coordinator_timeout,
             )?,
             coordinators_max,
+            refresh: time("scheduler.sla.refresh", &self.refresh, usual.refresh)?,
         })
     }
 }
@@ -180,9 +182,11 @@ mod tests {
         let Keep { age, per_job, at_least, .. } = table.read().unwrap();
         assert_eq!((age.as_secs(), per_job, at_least.as_secs()), (604_800, 7, 0));
         let table: SlaTable =
-            toml::from_str("instances_min = 2\ncoordinator_timeout = '5s'").unwrap();
+            toml::from_str("instances_min = 2\ncoordinator_timeout = '5s'\nrefresh = '9s'")
+                .unwrap();
         let read = table.read().unwrap();
         assert_eq!((read.instances_min, read.coordinator_timeout.as_secs()), (2, 5));
+        assert_eq!(read.refresh.as_secs(), 9);
         let bad: SlaTable = toml::from_str("coordinators_max = 0").unwrap();
         assert!(bad.read().unwrap_err().to_string().contains("scheduler.sla.coordinators_max"));
     }

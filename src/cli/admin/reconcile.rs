@@ -46,7 +46,9 @@ fn told(cluster: &str, asked: usize) -> String {
         0 => format!("No host is connected, so none was asked; see `airglow host list {cluster}`."),
         1 => "1 host was asked what it has; what differs is corrected as it answers.".into(),
         more => {
-            format!("{more} hosts were asked what they have; what differs is corrected as they answer.")
+            format!(
+                "{more} hosts were asked what they have; what differs is corrected as they answer."
+            )
         }
     }
 }

@@ -41,7 +41,8 @@ fn explain(key: &FullKey, job: &JobDetail, now: Timestamp) -> String {
         let are = if tasks.len() == 1 { "is" } else { "are" };
         let pending = screen::status(Status::Pending);
         let age = screen::age(since, now);
-        let helps = if tasks[0].making.len() < tasks.len() { helps(tasks[0]) } else { String::new() };
+        let helps =
+            if tasks[0].making.len() < tasks.len() { helps(tasks[0]) } else { String::new() };
         paragraphs.push(format!("{key}/{instances} {are} {pending} for {age}: {reason}{helps}\n"));
     }
     paragraphs.extend(job.instances.iter().filter(|it| it.status == Status::Throttled).map(|it| {

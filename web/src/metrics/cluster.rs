@@ -5,18 +5,19 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use airglow_model::{
     config::DEDICATED, host::Mode, machine::Timestamp, quota, resources::Resources, view::View,
 };
-use airglow_scheduler::{ReadModel, now};
+use airglow_scheduler::{ReadModel, Surveys, now};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
 #[derive(Debug)]
 pub(super) struct Cluster {
     view: ReadModel,
+    surveys: Surveys,
     started_at: Timestamp,
 }
 
 impl Cluster {
-    pub(super) fn new(view: ReadModel) -> Self {
-        Self { view, started_at: now() }
+    pub(super) fn new(view: ReadModel, surveys: Surveys) -> Self {
+        Self { view, surveys, started_at: now() }
     }
 }
 
@@ -28,22 +29,31 @@ impl Collector for Cluster {
         let help = "When the scheduler was started, in seconds since 1970";
         numbers.add("start_time_seconds", help, vec![], seconds(self.started_at));
         self.view.read(|view| numbers.read(view));
+        if let Some(survey) = self.surveys.newest() {
+            numbers.sla(&survey);
+        }
         numbers.encode(&mut encoder)
     }
 }
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// By name, with its help.
 #[derive(Default)]
-struct Numbers(BTreeMap<&'static str, (&'static str, BTreeMap<Labels, f64>)>);
+pub(super) struct Numbers(BTreeMap<&'static str, (&'static str, BTreeMap<Labels, f64>)>);
 
 /// What fits how often into what is free: a task of so many cores, megabytes and megabytes of disk.
 const SLOTS: [(&str, u64, u64, u64); 4] =
     [("small", 1, 1, 4), ("medium", 4, 8, 16), ("large", 8, 16, 32), ("xlarge", 16, 32, 64)];
 
 impl Numbers {
-    fn add(&mut self, name: &'static str, help: &'static str, labels: Labels, amount: f64) {
+    pub(super) fn add(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels,
+        amount: f64,
+    ) {
         let (_, series) = self.0.entry(name).or_insert_with(|| (help, BTreeMap::new()));
         *series.entry(labels).or_default() += amount;
     }
@@ -174,6 +184,6 @@ fn count(it: u64) -> f64 {
     it as f64
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     count(at.0) / 1000.0
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use airglow_model::host::Contact;
+use airglow_scheduler::Survey;
 use serde_json::{Value, json};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
     host::Host,
@@ -13,8 +15,13 @@ use crate::{
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/airglow.json");
 
-/// These have no series before somebody fails, or is drained; the scheduler tests what counts them.
-const RARE: [&str; 2] = ["airglow_task_troubles_total", "airglow_drain_deadline_seconds"];
+/// These have no series before somebody fails, is drained or gives way; the scheduler tests what
+/// counts them.
+const RARE: [&str; 3] = [
+    "airglow_task_troubles_total",
+    "airglow_drain_deadline_seconds",
+    "airglow_preempted_tasks_total",
+];
 
 /// Every `airglow_` word, except for the names of alerts and of this dashboard.
 fn named(text: &str) -> BTreeSet<String> {
@@ -31,14 +38,23 @@ fn printed(metrics: &str) -> BTreeSet<String> {
 
 #[actix_rt::test]
 async fn alerts_and_dashboards_use_metrics_that_exist() {
-    let site = Site::start();
+    let site = Site::surveying();
     let _host = Host::join(&site.scheduler, "h1", roomy()).await;
     let quota = json!({"cpu": 64, "ram_mb": 64 << 10, "disk_mb": 64 << 10});
     assert_eq!(site.put("/api/v1/quotas/www", &quota).await.status, 200);
-    let jobs = json!({"jobs": [service("web", 2, "sleep 9")]});
-    assert_eq!(site.post("/api/v1/jobs", &jobs).await.status, 201);
+    let mut web = service("web", 2, "sleep 9");
+    web["tier"] = json!("preferred");
+    assert_eq!(site.post("/api/v1/jobs", &json!({"jobs": [web]})).await.status, 201);
     let is_running = |it: &Value| it["summary"]["counts"]["RUNNING"] == 2;
     site.until("/api/v1/jobs/www/devel/web", is_running).await;
+    let surveys = site.scheduler.surveys();
+    let is_surveyed = |it: &Survey| it.production.mttr_ms > 0.0;
+    let looks = async {
+        while !surveys.newest().is_some_and(|it| is_surveyed(&it)) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), looks).await.expect("it is looked every few moments");
     let metrics = site.get("/metrics").await.text();
     let printed = printed(&metrics);
     let used = named(ALERTS).into_iter().chain(named(DASHBOARD));
@@ -54,6 +70,9 @@ async fn alerts_and_dashboards_use_metrics_that_exist() {
         "airglow_quota_cpu_cores{role=\"www\"} 64".to_owned(),
         "airglow_task_transitions_total{status=\"RUNNING\"} 2".to_owned(),
         "airglow_placements_total 2".to_owned(),
+        "airglow_sla_platform_uptime_ratio{role=\"www\",environment=\"devel\",name=\"web\"} 1"
+            .to_owned(),
+        "airglow_sla_production_platform_uptime_ratio 1".to_owned(),
         "airglow_empty_slots{dedicated=\"false\",size=\"xlarge\"} 3".to_owned(),
     ] {
         assert!(metrics.lines().any(|it| it.starts_with(&line)), "{line}: {metrics}");

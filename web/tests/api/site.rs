@@ -31,13 +31,24 @@ pub(crate) struct Answer {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        Self::with(Policy::default())
+    }
+
+    /// Where it is looked all the time how services are doing.
+    pub(crate) fn surveying() -> Self {
+        let mut policy = Policy::default();
+        policy.sla.refresh = Duration::from_millis(20);
+        Self::with(policy)
+    }
+
+    fn with(policy: Policy) -> Self {
         let data = tempfile::tempdir().unwrap();
         let scheduler = Scheduler::start(airglow_scheduler::Config {
             data: data.path().to_owned(),
             cluster: "test".into(),
             mesh: "127.0.0.1:0".parse().unwrap(),
             limits: Limits { tasks_per_job_max: 20_000, ..Limits::usual("test") },
-            policy: Policy::default(),
+            policy,
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

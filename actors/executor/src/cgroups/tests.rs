@@ -16,8 +16,7 @@ use super::{
 
 const MIB: u64 = 1024 * 1024;
 
-const LIMITS: Limits =
-    Limits { cpu: 0.5, ram: 64 * MIB, pids_max: 20, is_revocable: false };
+const LIMITS: Limits = Limits { cpu: 0.5, ram: 64 * MIB, pids_max: 20, is_revocable: false };
 
 /// Where what is done, `1 /sys/fs/cgroup/memory memory` each.
 fn found(mounts: &str, offered: &[Controller]) -> Vec<String> {

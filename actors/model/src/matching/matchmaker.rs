@@ -73,8 +73,9 @@ pub struct Numbers {
     pub waiting_groups: usize,
     /// How many placements are on their way.
     pub given: usize,
-    /// How many had to give way, and how many hosts are kept for somebody.
-    pub preempted: u64,
+    /// How many had to give way, by the tier that they had.
+    pub preempted: BTreeMap<String, u64>,
+    /// How many hosts are kept for somebody.
     pub reserved: usize,
 }
 

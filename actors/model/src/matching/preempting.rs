@@ -29,6 +29,7 @@ use crate::{
 pub struct Victim {
     pub task: TaskKey,
     pub attempt: Attempt,
+    pub tier: String,
     pub message: String,
 }
 
@@ -39,6 +40,7 @@ const PLACES_MAX: usize = 256;
 struct Tenant<'a> {
     task: &'a TaskKey,
     run: &'a Run,
+    tier: &'a str,
     room: Room,
 }
 
@@ -100,7 +102,9 @@ impl Matchmaker {
                 turns.push_back(seeker);
             }
         }
-        self.numbers.preempted += u64::try_from(victims.len()).expect("there are a few");
+        for Victim { tier, .. } in &victims {
+            *self.numbers.preempted.entry(tier.clone()).or_default() += 1;
+        }
         victims
     }
 
@@ -157,9 +161,10 @@ impl Matchmaker {
                     Some((seat, leaving(pool.seat(seat), group, below, (view, &self.scheduling))?))
                 });
                 if let Some((seat, tenants)) = found {
-                    let victims = tenants.into_iter().map(|(task, attempt)| Victim {
-                        task,
-                        attempt,
+                    let victims = tenants.into_iter().map(|it| Victim {
+                        task: it.task.clone(),
+                        attempt: it.run.attempt,
+                        tier: it.tier.to_owned(),
                         message: reason(),
                     });
                     return Some((seat, victims.collect()));
@@ -171,12 +176,12 @@ impl Matchmaker {
 }
 
 /// Who has to leave this host so that one of the group fits. `None`: that cannot be brought about.
-fn leaving(
+fn leaving<'a>(
     seat: &Seat,
     group: &Group,
     below: Resources,
-    (view, scheduling): (&View, &Scheduling),
-) -> Option<Vec<(TaskKey, Attempt)>> {
+    (view, scheduling): (&'a View, &Scheduling),
+) -> Option<Vec<Tenant<'a>>> {
     let needs = group.memory.needs();
     let soft = if group.config.class.preemptible { Resources::default() } else { seat.soft };
     if !seat.free.plus(below).plus(soft).covers(needs.firm) {
@@ -184,7 +189,7 @@ fn leaving(
     }
     let (free, places) = (needs.of_use(seat.free, seat.spare), 0);
     let slack = Room { resources: free, ports: seat.ports.free(), places };
-    let tenants = tenants(seat, group, (view, scheduling));
+    let mut tenants = tenants(seat, group, (view, scheduling));
     let needs = Room {
         resources: needs.of_use(needs.firm, needs.spare),
         ports: needs.ports,
@@ -192,8 +197,9 @@ fn leaving(
     };
     let rooms: Vec<Room> = tenants.iter().map(|it| it.room).collect();
     let victims = preemption::victims(needs, slack, &rooms)?;
-    let name = |it: usize| (tenants[it].task.clone(), tenants[it].run.attempt);
-    Some(victims.into_iter().map(name).collect())
+    let mut at = 0..;
+    tenants.retain(|_| at.next().is_some_and(|it| victims.binary_search(&it).is_ok()));
+    Some(tenants)
 }
 
 /// The runs on a host that may have to give way, and are not leaving anyway.
@@ -230,7 +236,7 @@ fn tenants<'a>(
             ports: u32::try_from(at.ports.len()).expect("nobody has so many ports"),
             places: u32::from(task.job == config.job),
         };
-        may_preempt(config, its).then_some(Tenant { task, run, room })
+        may_preempt(config, its).then_some(Tenant { task, run, tier: &its.tier, room })
     };
     host.tasks.iter().filter_map(tenant).collect()
 }

@@ -34,40 +34,105 @@ pub struct Figures {
     pub platform_uptime_percent: f64,
 }
 
+/// What figures are made of. Several jobs' together make those of all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    /// How long it took from PENDING to ASSIGNED, to STARTING, and to RUNNING.
+    waits_ms: [Vec<u64>; 3],
+    /// For how long those that run have been up.
+    ages_ms: Vec<u64>,
+    /// How many instances have not ended.
+    active: usize,
+    time: Times,
+}
+
+/// The time of instances, in milliseconds, as far as it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Times {
+    up: u64,
+    down: u64,
+}
+
+impl Wanted {
+    /// The shares of instances and the times that Aurora looked at, over a day.
+    pub fn usual(now: Timestamp) -> Self {
+        const DAY_SECS: u64 = 86_400;
+        let durations = [60, 600, 3600, DAY_SECS, 7 * DAY_SECS];
+        Self {
+            now,
+            window: Duration::from_secs(DAY_SECS),
+            percentiles: vec![50.0, 75.0, 90.0, 95.0, 99.0],
+            durations: durations.map(Duration::from_secs).into(),
+        }
+    }
+}
+
 impl Figures {
     /// `current` are the slots' runs, and `ended` those before them; one may be among both.
+    pub fn of(current: &[(TaskKey, Run)], ended: &[(TaskKey, Run)], wanted: &Wanted) -> Self {
+        Samples::of(current, ended, wanted).figures(wanted)
+    }
+}
+
+impl Samples {
+    /// The same of what figures are made of.
     pub fn of(current: &[(TaskKey, Run)], ended: &[(TaskKey, Run)], wanted: &Wanted) -> Self {
         let Wanted { now, window, .. } = *wanted;
         let from = Timestamp(now.0.saturating_sub(Timestamp::from(window).0));
         let active =
             || current.iter().map(|(_, run)| run).filter(|it| it.state.status().is_active());
-        let median_to = |status| {
-            let waits = active().filter_map(|it| wait(it, status, from));
-            percentile(&ascending(waits), 50.0)
-        };
+        let waits = |status| active().filter_map(|it| wait(it, status, from)).collect::<Vec<_>>();
         let running = active().filter(|it| matches!(it.state, State::Running { .. }));
-        let ages = ascending(running.filter_map(|it| {
+        let ages = running.filter_map(|it| {
             let since = last(&it.events, Status::Running)?.at;
             Some(Timestamp::from(now.since(since)).0)
-        }));
-        let count = active().count();
+        });
+        Self {
+            waits_ms: [Status::Assigned, Status::Starting, Status::Running].map(waits),
+            ages_ms: ages.collect(),
+            active: active().count(),
+            time: times(&histories(current, ended), from, now),
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        for (all, waits) in self.waits_ms.iter_mut().zip(other.waits_ms) {
+            all.extend(waits);
+        }
+        self.ages_ms.extend(other.ages_ms);
+        self.active += other.active;
+        self.time.up += other.time.up;
+        self.time.down += other.time.down;
+    }
+
+    pub fn figures(&self, wanted: &Wanted) -> Figures {
+        let [mtta_ms, mtts_ms, mttr_ms] =
+            self.waits_ms.each_ref().map(|it| percentile(&ascending(it), 50.0));
+        let ages = ascending(&self.ages_ms);
         let up_for = |duration: &Duration| {
             let short = ages.partition_point(|it| Duration::from_millis(*it) < *duration);
-            (*duration, share(ages.len() - short, count))
+            (*duration, share(ages.len() - short, self.active))
         };
-        Self {
-            mtta_ms: median_to(Status::Assigned),
-            mtts_ms: median_to(Status::Starting),
-            mttr_ms: median_to(Status::Running),
+        Figures {
+            mtta_ms,
+            mtts_ms,
+            mttr_ms,
             uptimes_ms: wanted.percentiles.iter().map(|&it| (it, percentile(&ages, it))).collect(),
             up_counts: wanted.durations.iter().map(up_for).collect(),
-            platform_uptime_percent: platform_uptime(&histories(current, ended), from, now),
+            platform_uptime_percent: self.time.percent_up(),
         }
     }
 }
 
-fn ascending(values: impl Iterator<Item = u64>) -> Vec<u64> {
-    let mut values: Vec<_> = values.collect();
+impl Times {
+    fn percent_up(self) -> f64 {
+        let all = self.up + self.down;
+        if all == 0 { 100.0 } else { self.up as f64 * 100.0 / all as f64 }
+    }
+}
+
+fn ascending(values: &[u64]) -> Vec<u64> {
+    let mut values = values.to_vec();
     values.sort_unstable();
     values
 }
@@ -144,27 +209,23 @@ impl Time {
     }
 }
 
-fn platform_uptime(
-    histories: &BTreeMap<u32, Vec<&TaskEvent>>,
-    from: Timestamp,
-    to: Timestamp,
-) -> f64 {
-    let (mut up, mut down) = (0, 0);
+fn times(histories: &BTreeMap<u32, Vec<&TaskEvent>>, from: Timestamp, to: Timestamp) -> Times {
+    let mut times = Times::default();
     for events in histories.values() {
         let (mut time, mut since) = (Time::Removed, from);
         let ends = events.iter().map(|it| (it.at.max(from).min(to), Some(it.status)));
         for (until, status) in ends.chain([(to, None)]) {
             let took = Timestamp::from(until.since(since)).0;
             match time {
-                Time::Up => up += took,
-                Time::Down => down += took,
+                Time::Up => times.up += took,
+                Time::Down => times.down += took,
                 Time::Removed => {}
             }
             since = until;
             time = status.map_or(time, |it| time.after(it));
         }
     }
-    if up + down == 0 { 100.0 } else { up as f64 * 100.0 / (up + down) as f64 }
+    times
 }
 
 #[cfg(test)]
@@ -266,5 +327,30 @@ mod tests {
         let runs = [one(0, 960, 2), one(1, 970, 4), one(2, 10, 100), one(3, 930, 20)];
         let figures = Figures::of(&runs, &[], &wanted(1000, 60));
         assert_eq!([figures.mtta_ms, figures.mtts_ms, figures.mttr_ms], [4000.0, 8000.0, 12_000.0],);
+    }
+
+    #[test]
+    fn several_jobs_together_are_as_one_with_the_instances_of_all() {
+        use Status::{Assigned, Lost, Pending, Running, Starting};
+        let one = |instance, wait| {
+            let begun = 960;
+            let events = [
+                (begun, Pending),
+                (begun + wait, Assigned),
+                (begun + 2 * wait, Starting),
+                (begun + 3 * wait, Running),
+            ];
+            run(instance, 2, &events)
+        };
+        let (first, second) = ([one(0, 1), one(1, 5)], [one(2, 9)]);
+        let ended = [run(2, 1, &[(900, Running), (950, Lost)])];
+        let wanted = wanted(1000, 100);
+        let mut together = Samples::of(&first, &[], &wanted);
+        together.add(Samples::of(&second, &ended, &wanted));
+        let all = [&first[..], &second].concat();
+        assert_eq!(together.figures(&wanted), Figures::of(&all, &ended, &wanted));
+        let mut nothing = Samples::default();
+        nothing.add(Samples::default());
+        assert_eq!(nothing.figures(&wanted), Figures::of(&[], &[], &wanted));
     }
 }

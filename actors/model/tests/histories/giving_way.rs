@@ -53,8 +53,7 @@ pub(crate) fn gives_way(its: &TaskConfig, whom: &TaskConfig) -> bool {
 
 /// Whether it could be asked to leave.
 pub(crate) fn is_settled(task: &Task, long_before: u64) -> bool {
-    let is_asked =
-        |it| matches!(it, Some(Status::Assigned | Status::Starting | Status::Running));
+    let is_asked = |it| matches!(it, Some(Status::Assigned | Status::Starting | Status::Running));
     let begun = task.run.as_ref().and_then(|run| {
         run.events.iter().find(|it| it.status == Status::Assigned).map(|it| it.at.0)
     });

@@ -16,6 +16,8 @@ pub(super) struct Turns<W> {
     roles: BTreeMap<String, Role<W>>,
     /// Who had the last turn.
     last: Option<String>,
+    /// How many are still to be told something, once for each word.
+    len: u64,
 }
 
 struct Role<W> {
@@ -25,7 +27,11 @@ struct Role<W> {
 
 impl<W: Clone> Turns<W> {
     pub(super) fn new() -> Self {
-        Self { roles: BTreeMap::new(), last: None }
+        Self { roles: BTreeMap::new(), last: None, len: 0 }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -36,6 +42,7 @@ impl<W: Clone> Turns<W> {
         if instances.is_empty() {
             return;
         }
+        self.len += instances.len();
         let nobody = || Role { jobs: BTreeMap::new(), last: None };
         let role = self.roles.entry(job.role.clone()).or_insert_with(nobody);
         role.jobs.entry(job).or_default().push_back((instances, word));
@@ -60,6 +67,7 @@ impl<W: Clone> Turns<W> {
             self.roles.remove(&name);
         }
         self.last = Some(name);
+        self.len -= turn.len();
         Some((job, turn, word))
     }
 }
@@ -97,12 +105,13 @@ mod tests {
         push(&mut all, ("large", "a"), 5, "be");
         push(&mut all, ("large", "b"), 3, "be");
         push(&mut all, ("small", "c"), 2, "be");
+        assert_eq!(all.len(), 10);
         assert_eq!(
             turns(&mut all, 2),
             "large/a 0-1 be, small/c 0-1 be, large/b 0-1 be, large/a 2-3 be, large/b 2 be, \
              large/a 4 be"
         );
-        assert!(all.is_empty());
+        assert!(all.is_empty() && all.len() == 0);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod fake;
 mod forecasts;
 mod pruning;
 mod reconciling;
+mod surveying;
 
 use fake::{FakeHost, capacity};
 

@@ -86,7 +86,7 @@ fn s32_as_few_leave_as_make_room() {
     scene.put(&big, 1, 0, "h1");
     scene.seek(&firm(sized(config("web"), 2, 1024)), [0]);
     assert_eq!(scene.wait(3).preempt(), "big/0");
-    assert_eq!(scene.matchmaker.numbers().preempted, 1);
+    assert_eq!(scene.matchmaker.numbers().preempted, [("preemptible".to_owned(), 1)].into());
 }
 
 #[test]

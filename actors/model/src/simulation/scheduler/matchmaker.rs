@@ -78,7 +78,7 @@ impl Bureau {
 
     fn preempt(&mut self, view: &View, out: &mut Out) {
         let victims = self.decider.preempt(out.now(), view, &self.preemption);
-        for Victim { task, attempt, message } in victims {
+        for Victim { task, attempt, message, .. } in victims {
             let event = task::Event::PreemptAsked { attempt, message };
             out.send(Mail::Task(task, Word::Happened(event, None)));
         }
