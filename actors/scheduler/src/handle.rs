@@ -18,15 +18,13 @@ use airglow_model::{
     admission::{Rules, Wish, admit_all},
     config,
     forecast::{Forecast, draft, forecast, preempt},
-    ids::{HostId, JobKey, TaskId, TaskKey},
+    ids::{HostId, JobKey},
     instances::InstanceSet,
     policy::Policy,
     pruning::Selection,
     quota::{self, Consumption, Quota},
     resources::Resources,
-    sla::Wanted,
     spec::Limits,
-    task::Run,
     view::View,
     wire::{Answer, Question},
 };
@@ -44,10 +42,11 @@ use crate::{
     matchmaker::Double,
     pruner::Prune,
     root::{self, Soil},
-    surveyor::{Surveyed, Surveys, survey_of},
+    surveyor::Surveys,
 };
 
 mod maintenance;
+mod past;
 mod updates;
 
 pub use updates::StartUpdate;
@@ -128,12 +127,9 @@ impl Scheduler {
         let identity = authority.issue(Role::Scheduler, &cluster)?;
 
         let (failing, store_failed) = oneshot::channel();
-        let (lines, stats) = (Lines::default(), Stats::default());
+        let (lines, stats, surveys) = <(Lines, Stats, Surveys)>::default();
         let books = (store.clone(), view.clone(), feed.clone());
-        let counted = stats.clone();
-        let scribe = Scribe::start_telling(books, failing, move |it| counted.written(it));
-        stats.watch(scribe.line());
-        let surveys = Surveys::default();
+        let scribe = writing(books, &stats, failing);
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
@@ -232,32 +228,6 @@ impl Scheduler {
     /// Who may be part of this cluster: it issues identities and has the join token.
     pub fn authority(&self) -> &Authority {
         &self.inner.authority
-    }
-
-    /// The newest `limit` ended runs of a job, or of one instance of it, newest first.
-    pub fn history(
-        &self,
-        job: &JobKey,
-        instance: Option<u32>,
-        limit: usize,
-    ) -> Result<Vec<(TaskKey, Run)>, StoreError> {
-        self.inner.store().map_or(Ok(Vec::new()), |it| it.history(job, instance, limit))
-    }
-
-    /// An ended run.
-    pub fn run(&self, id: &TaskId) -> Result<Option<(TaskKey, Run)>, StoreError> {
-        self.inner.store().map_or(Ok(None), |it| it.run(id))
-    }
-
-    /// How all services have been doing lately.
-    pub fn surveys(&self) -> &Surveys {
-        &self.inner.surveys
-    }
-
-    /// How one has been doing, as of now; nothing if it is no service that is active.
-    pub fn survey(&self, job: &JobKey, wanted: &Wanted) -> Result<Option<Surveyed>, StoreError> {
-        let store = self.inner.store();
-        store.map_or(Ok(None), |store| survey_of((self.view(), &store), job, wanted))
     }
 
     /// Makes the job, which must not be active.
@@ -382,6 +352,18 @@ impl Scheduler {
         entities.admission.do_send(request(reply));
         answer.await.unwrap_or_else(|_| Err(Refusal::unknown()))
     }
+}
+
+/// A scribe whose work is counted.
+fn writing(
+    books: (Store, ReadModel, Feed),
+    stats: &Stats,
+    failing: oneshot::Sender<StoreError>,
+) -> Scribe {
+    let counted = stats.clone();
+    let scribe = Scribe::start_telling(books, failing, move |it| counted.written(it));
+    stats.watch(scribe.line());
+    scribe
 }
 
 fn not_now() -> Refusal {

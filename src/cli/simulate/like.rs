@@ -169,10 +169,7 @@ mod tests {
                 Drain { percentage: Some(95.0), ..drain.clone() },
                 SlaPolicy::Percentage { percentage: 95.0, duration_secs: 7 },
             ),
-            (
-                Drain { count: Some(3), ..drain.clone() },
-                SlaPolicy::Count { count: 3, duration_secs: 7 },
-            ),
+            (Drain { count: Some(3), ..drain }, SlaPolicy::Count { count: 3, duration_secs: 7 }),
         ] {
             let request = host("DRAINING", Some(request));
             let by = "somebody".to_owned();

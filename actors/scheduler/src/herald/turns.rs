@@ -111,7 +111,7 @@ mod tests {
             "large/a 0-1 be, small/c 0-1 be, large/b 0-1 be, large/a 2-3 be, large/b 2 be, \
              large/a 4 be"
         );
-        assert!(all.is_empty() && all.len() == 0);
+        assert_eq!((all.is_empty(), all.len()), (true, 0));
     }
 
     #[test]
