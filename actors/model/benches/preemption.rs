@@ -122,8 +122,7 @@ fn wanted(key: airglow_model::ids::TaskKey) -> Task {
         config: ConfigId(1),
         generation: 1,
         policy: Policy::default(),
-        message: String::new(),
-    };
+        message: String::new(), update: None };
     Task::unborn(key).step(START, &wanted).unwrap()
 }
 

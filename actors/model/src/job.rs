@@ -25,13 +25,16 @@ use crate::{
     instances::InstanceSet,
     machine::{Machine, Rejected, Timestamp},
     record::{Change, Record, RecordKey},
-    update::{Demand, Direction, Update},
+    update::{Demand, Update},
 };
 
 mod news;
 mod overheard;
 #[cfg(test)]
 mod tests;
+mod updating;
+
+pub use updating::Updating;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -59,16 +62,6 @@ pub struct Job {
     /// Those that the last step gave up, on their way out of it.
     #[serde(skip)]
     leaving: Vec<ConfigId>,
-}
-
-/// Its update alone may change it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Updating {
-    pub id: UpdateId,
-    /// Where the update went when it last asked for something.
-    pub direction: Direction,
-    /// Which configurations it may still ask for.
-    configs: Vec<ConfigId>,
 }
 
 /// Instances that should exist since `generation`, with this configuration.
@@ -193,67 +186,6 @@ impl Job {
         }
     }
 
-    fn begin(&mut self, now: Timestamp, update: &Update, config: Option<Arc<TaskConfig>>) {
-        if self.generation == 0 {
-            (self.created_at, self.by) = (now, update.by.clone());
-        }
-        if self.wanted.is_empty() {
-            // What is left of an earlier life has ended, and nothing is to follow it.
-            self.config = update.target.as_ref().map_or(self.config, |it| it.config);
-        }
-        self.newest = if config.is_some() { self.next_config() } else { self.newest };
-        self.generation += 1;
-        self.arriving = config;
-        self.updating = Some(Updating {
-            id: update.key.id.clone(),
-            direction: Direction::Forward,
-            configs: update.configs().collect(),
-        });
-        self.beginning = Some(Box::new(update.clone()));
-    }
-
-    /// What is demanded and is not so already.
-    fn meet(&mut self, demand: &Demand) {
-        let Demand { update, direction, wanted, unwanted } = demand;
-        if let Some(updating) = self.updating.as_mut().filter(|it| it.direction != *direction) {
-            updating.direction = *direction;
-            self.generation += 1;
-        }
-        for side in wanted {
-            let has = self.wanted.iter().filter(|it| it.config == side.config);
-            let has = has.fold(InstanceSet::default(), |all, it| all.union(&it.instances));
-            let instances = side.instances.difference(&has);
-            if !instances.is_empty() {
-                self.want_as(&instances, side.config, Some(&update.id));
-            }
-        }
-        let instances = unwanted.intersection(&self.all_wanted());
-        if !instances.is_empty() {
-            self.end(&instances, &killed_for(&update.id));
-        }
-    }
-
-    /// Whether this update may say what the job should be.
-    fn obeys(&self, demand: &Demand) -> bool {
-        self.updating.as_ref().is_some_and(|it| {
-            let turns = it.direction == Direction::Back && demand.direction == Direction::Forward;
-            it.id == demand.update.id && !turns
-        })
-    }
-
-    /// The end of every demand so far for `instances`, and of none that comes later.
-    fn end(&mut self, instances: &InstanceSet, message: &str) {
-        self.give_up(instances);
-        let generation = self.generation;
-        let same = |it: &&mut Unwanted| it.generation == generation && it.message == message;
-        if let Some(unwanted) = self.unwanted.iter_mut().find(same) {
-            unwanted.instances = unwanted.instances.union(instances);
-        } else {
-            let (instances, message) = (instances.clone(), message.to_owned());
-            self.unwanted.push(Unwanted { instances, generation, message });
-        }
-    }
-
     fn give_up(&mut self, instances: &InstanceSet) {
         self.give_up_until(instances, u32::MAX);
     }
@@ -294,11 +226,6 @@ impl Job {
             (_, None, false) => "wanted",
         }
     }
-}
-
-/// What an instance is told that has to end for an update.
-fn killed_for(update: &UpdateId) -> String {
-    format!("Killed for job update {update}")
 }
 
 impl Event {
@@ -359,27 +286,8 @@ impl Machine for Job {
                     (false, _) => next.end(&instances, message),
                 }
             }
-            Event::UpdateBegun { update, config } => {
-                if is_updating {
-                    return Err(rejected());
-                }
-                next.begin(now, update, config.clone());
-            }
-            Event::Demanded(demand) => {
-                if !self.obeys(demand) {
-                    return Err(rejected());
-                }
-                next.meet(demand);
-                if next == self.settled() {
-                    return Err(rejected());
-                }
-            }
-            Event::Released { update, newest } => {
-                if self.updating.as_ref().is_none_or(|it| it.id != *update) {
-                    return Err(rejected());
-                }
-                next.updating = None;
-                next.config = newest.unwrap_or(self.config);
+            Event::UpdateBegun { .. } | Event::Demanded(_) | Event::Released { .. } => {
+                next = self.updated(now, event).ok_or_else(rejected)?;
             }
             Event::Over { instances, generation } => {
                 next.say_no_more(instances, *generation);

@@ -207,8 +207,7 @@ impl Cluster {
                             config,
                             generation,
                             policy: policy.clone(),
-                            message: String::new(),
-                        };
+                            message: String::new(), update: None };
                         self.todo.push_back(Todo::Tell(key.task(instance), event));
                     }
                 }

@@ -125,19 +125,24 @@ where
     Branch::new(name, move |fate| grow(soil.clone(), fate))
 }
 
-async fn entities(soil: Soil, fate: Fate) {
-    // Whatever was asked for before is in the view after this, unless the store has failed, and
-    // that ends the process.
+/// Whatever was asked for before is in the view after this, unless the store has failed, and that
+/// ends the process.
+async fn is_caught_up(soil: &Soil) -> bool {
     let is_caught_up = async || soil.scribe.commit(Vec::new()).await.is_ok();
     if !is_caught_up().await {
-        return;
+        return false;
     }
     // Supervisors that are new have left nobody alone.
-    if soil.view.read(|it| !it.quarantined.is_empty()) {
-        soil.scribe.note(Note::Pardoned);
-        if !is_caught_up().await {
-            return;
-        }
+    if soil.view.read(|it| it.quarantined.is_empty()) {
+        return true;
+    }
+    soil.scribe.note(Note::Pardoned);
+    is_caught_up().await
+}
+
+async fn entities(soil: Soil, fate: Fate) {
+    if !is_caught_up(&soil).await {
+        return;
     }
     let (view, scribe) = (soil.view.clone(), soil.scribe.clone());
     let ward = Ward { scribe: scribe.clone(), _lifeline: fate.lifeline() }.start();
@@ -194,11 +199,10 @@ async fn entities(soil: Soil, fate: Fate) {
     };
     nursery.raise(for_hosts, of_hosts);
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
-    let of_updates = update::Links { jobs: jobs.clone(), drainer: drainer.clone() };
+    let of_updates = update::Links { jobs: jobs.clone(), drainer };
     nursery.raise(for_updates, of_updates);
     Overseer::new(view.clone(), feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
-
     let books = (view, soil.scribe);
     let admission =
         Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();

@@ -37,8 +37,7 @@ fn view(wanted: &str, ended: &str, unborn: &str) -> View {
                 config,
                 generation: 1,
                 policy: Policy::default(),
-                message: String::new(),
-            },
+                message: String::new(), update: None },
             Event::Placed { attempt, at: at.clone() },
             Event::Reported { attempt, state, message },
         ];

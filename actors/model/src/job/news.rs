@@ -21,7 +21,7 @@ impl Wanted {
         Event::Wanted {
             config: self.config,
             generation: self.generation,
-            message: self.update.as_ref().map(super::killed_for).unwrap_or_default(),
+            message: self.update.as_ref().map(super::updating::killed_for).unwrap_or_default(),
             policy: Policy {
                 service: config.is_service(),
                 max_task_failures: config.max_task_failures,

@@ -30,8 +30,7 @@ fn wanted(config: u32) -> Event {
         config: ConfigId(config),
         generation: 1,
         policy: Policy::default(),
-        message: String::new(),
-    }
+        message: String::new(), update: None }
 }
 
 fn placed() -> Event {

@@ -177,7 +177,7 @@ impl Scene {
         for _ in 0..secs * 2 {
             self.look();
             self.obey();
-            self.now = self.now + std::time::Duration::from_millis(500);
+            self.now = self.now + Duration::from_millis(500);
         }
         self.look();
     }

@@ -21,7 +21,7 @@ use crate::{
 fn forgetful() -> Policy {
     let nothing = Duration::ZERO;
     let every = Duration::from_millis(10);
-    let history = Keep { age: nothing, per_job: 0, at_least: nothing, every };
+    let history = Keep { age: nothing, per_job: 0, at_least: nothing, every, ..Keep::default() };
     Policy { history, ..Policy::default() }
 }
 

@@ -147,8 +147,7 @@ impl Scene {
             config: ConfigId(id),
             generation,
             policy: task::Policy::default(),
-            message: String::new(),
-        };
+            message: String::new(), update: None };
         if slot.is_active() { slot } else { slot.step(self.now, &wanted).unwrap() }
     }
 

@@ -176,7 +176,7 @@ fn a_group_that_is_right_already_is_passed_over() {
     for instance in 0..3 {
         scene.run(instance, NEW);
     }
-    scene.now = scene.now + std::time::Duration::from_secs(9);
+    scene.now = scene.now + Duration::from_secs(9);
     scene.look();
     assert_eq!((scene.tale(), scene.demands()), ("3 UPDATING".into(), "3=2".into()));
 }
@@ -190,7 +190,7 @@ fn s53_a_coordinated_update_goes_on_as_long_as_pulses_come() {
     assert!(scene.happens(&Event::Pulsed));
     scene.look();
     assert_eq!(scene.tale(), "ROLLING_FORWARD, 0 UPDATING");
-    let due = scene.now + std::time::Duration::from_secs(10);
+    let due = scene.now + Duration::from_secs(10);
     assert_eq!(scene.update.deadline(), Some((due, Event::Look)));
     scene.now = due;
     scene.look();
@@ -201,7 +201,7 @@ fn s53_a_coordinated_update_goes_on_as_long_as_pulses_come() {
     assert!(scene.happens(&Event::PauseAsked(asked(""))));
     assert!(scene.happens(&Event::Pulsed));
     assert_eq!(scene.update.status, Status::RollForwardPaused);
-    scene.now = scene.now + std::time::Duration::from_secs(10);
+    scene.now = scene.now + Duration::from_secs(10);
     assert!(scene.happens(&Event::ResumeAsked(asked(""))));
     assert_eq!(scene.update.status, Status::RollForwardAwaitingPulse);
     assert!(scene.happens(&Event::Pulsed));
@@ -220,7 +220,7 @@ fn s58_one_without_a_place_is_waited_for_unless_that_was_limited() {
         scene.run(0, NEW);
         scene.is(0, task::Status::Pending);
         scene.look();
-        scene.now = scene.now + std::time::Duration::from_secs(9 * 3600);
+        scene.now = scene.now + Duration::from_secs(9 * 3600);
         scene.look();
         assert_eq!(scene.update.status, status);
     }
