@@ -9,9 +9,9 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, Amount, CreateJobs, Created, Drain, Forecast, HostDetail, HostSummary,
-    JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile, Reconciling, Selection,
-    TaskDetail, TaskSummary, Tier,
+    AddInstances, Affected, Amount, AuditEntry, CreateJobs, Created, Drain, Forecast, HostDetail,
+    HostSummary, JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile,
+    Reconciling, Selection, TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -140,6 +140,24 @@ impl Client {
 
     pub(crate) fn reconcile(&self, whom: &Reconcile) -> Result<Reconciling> {
         self.post("/admin/reconcile", whom)
+    }
+
+    /// The newest `limit` entries about who did what, newest first.
+    pub(crate) fn audit(&self, query: &[(&str, &str)], limit: usize) -> Result<Vec<AuditEntry>> {
+        let (mut entries, mut cursor) = (Vec::new(), None::<String>);
+        while entries.len() < limit {
+            let most = (limit - entries.len()).min(1000).to_string();
+            let mut query = query.to_vec();
+            query.push(("limit", &most));
+            query.extend(cursor.iter().map(|it| ("cursor", it.as_str())));
+            let page: Page<AuditEntry> = self.get("/audit", &query)?;
+            entries.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(entries)
     }
 
     pub(crate) fn tiers(&self) -> Result<Vec<Tier>> {

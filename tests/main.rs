@@ -32,3 +32,5 @@ mod run_verb;
 mod sandboxes;
 /// Many instances.
 mod scale;
+/// What others are told, and what can be looked up: webhooks and the audit trail.
+mod webhooks;

@@ -23,6 +23,7 @@ use crate::units;
 mod deciding;
 mod policy;
 mod tasks;
+mod webhooks;
 
 pub(crate) use deciding::Rules;
 pub(crate) use policy::SimulatedTable;

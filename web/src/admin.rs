@@ -1,14 +1,20 @@
 //! What operators may ask of the scheduler itself.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     web::{Data, Json},
 };
-use airglow_model::{ids::HostId, pruning::Selection, spec::Complaint};
+use airglow_model::{
+    audit::Target,
+    ids::{HostId, JobKey},
+    pruning::Selection,
+    spec::Complaint,
+};
 
 use crate::{
     Site,
     api::{Problem, Prune, Pruned, Reconcile, Reconciling},
+    audit::{Deed, audited},
 };
 
 /// Forget ended runs at once, however young they are; the oldest of a job first.
@@ -18,10 +24,16 @@ use crate::{
 ))]
 pub(crate) async fn prune(
     site: Data<Site>,
+    request: HttpRequest,
     Json(what): Json<Prune>,
 ) -> Result<Json<Pruned>, Problem> {
-    let pruned = site.scheduler.prune(read(what)?).await?;
-    Ok(Json(Pruned { pruned }))
+    let what = read(what)?;
+    let deed = Deed::new("prune", target(&what)).details(&in_words(&what));
+    audited(&site, &request, deed, move |site| async move {
+        let pruned = site.scheduler.prune(what).await?;
+        Ok(Json(Pruned { pruned }))
+    })
+    .await
 }
 
 /// Ask hosts what they have, and correct what differs: the one that is named, or all.
@@ -31,14 +43,40 @@ pub(crate) async fn prune(
 ))]
 pub(crate) async fn reconcile(
     site: Data<Site>,
+    request: HttpRequest,
     Json(Reconcile { host }): Json<Reconcile>,
 ) -> Result<HttpResponse, Problem> {
     let named = host.as_deref().map(HostId::from);
-    let asked = site.scheduler.reconcile(named).await?;
-    if let (0, Some(host)) = (asked, host) {
-        return Err(Problem::not_found(format!("host {host} is not connected")));
+    let deed = Deed::new("reconcile", named.clone().map_or(Target::Cluster, Target::Host));
+    audited(&site, &request, deed, move |site| async move {
+        let asked = site.scheduler.reconcile(named).await?;
+        if let (0, Some(host)) = (asked, host) {
+            return Err(Problem::not_found(format!("host {host} is not connected")));
+        }
+        Ok(HttpResponse::Accepted().json(Reconciling { asked }))
+    })
+    .await
+}
+
+/// The narrowest that it is about.
+fn target(Selection { role, environment, name, .. }: &Selection) -> Target {
+    match (role, environment, name) {
+        (Some(role), Some(environment), Some(name)) => {
+            Target::Job(JobKey::new(role, environment, name))
+        }
+        (Some(role), _, _) => Target::Role(role.clone()),
+        (None, _, _) => Target::Cluster,
     }
-    Ok(HttpResponse::Accepted().json(Reconciling { asked }))
+}
+
+/// In a sentence.
+fn in_words(Selection { role, environment, name, statuses, limit }: &Selection) -> String {
+    let any = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".into());
+    let most = limit.map_or_else(String::new, |it| format!("at most {it} "));
+    let names: Vec<_> = statuses.iter().map(|it| it.name()).collect();
+    let which =
+        if names.is_empty() { String::new() } else { format!(" that are {}", names.join(", ")) };
+    format!("{most}ended runs of {}/{}/{}{which}", any(role), any(environment), any(name))
 }
 
 fn read(what: Prune) -> Result<Selection, Problem> {

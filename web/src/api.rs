@@ -5,6 +5,7 @@
 //! may change with any version; what is here was promised to scripts. Fields may be added: readers
 //! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
 
+mod audit;
 mod forecast;
 mod from;
 mod place;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::{forecast::*, place::PlaceMade, task::*, update::*, waits::Alike};
+pub use self::{audit::*, forecast::*, place::PlaceMade, task::*, update::*, waits::Alike};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

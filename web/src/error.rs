@@ -34,6 +34,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// Nobody knows how far it has come.
+    pub(crate) fn crashed() -> Self {
+        let detail =
+            "the request crashed; this is a bug, and whether it was done is to be looked up";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
     /// Something in the body is wrong; nothing was changed.
     pub(crate) fn invalid(complaints: Vec<Complaint>) -> Self {
         Self::complain("invalid-job", "Invalid job", complaints)

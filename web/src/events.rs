@@ -13,6 +13,7 @@ use actix_web::{
 };
 use actix_web_lab::sse::{self, Sse};
 use airglow_model::{
+    audit::Target,
     ids::{HostId, JobKey, JobName, TaskId, TaskKey},
     record::{Record, RecordKey},
     view::Note,
@@ -140,6 +141,9 @@ impl Gathered {
             What::Committed(changes) => {
                 for change in changes {
                     self.hear_of(filter, &change.key);
+                    if let Some(Record::Audit(entry)) = &change.record {
+                        self.hear_of_target(filter, &entry.target);
+                    }
                     if let (Some(host), Some(record)) = (&filter.host, &change.record) {
                         self.hear_of_placement(host, record);
                     }
@@ -186,6 +190,17 @@ impl Gathered {
             }
             // Rare, and anybody may be showing it.
             RecordKey::Quota(_) => self.reset = true,
+            // What they say is heard from the records.
+            RecordKey::Notice(_) | RecordKey::Audit(_) => {}
+        }
+    }
+
+    /// Somebody's deed is shown with what it was done to.
+    fn hear_of_target(&mut self, filter: &Filter, target: &Target) {
+        match target {
+            Target::Job(job) => self.hear_of(filter, &RecordKey::Job(job.clone())),
+            Target::Host(host) => self.hear_of(filter, &RecordKey::Host(host.clone())),
+            Target::Role(_) | Target::Cluster => {}
         }
     }
 
@@ -208,7 +223,9 @@ impl Gathered {
             | Record::Host(_)
             | Record::Quota(_)
             | Record::Update(_)
-            | Record::UpdateEvents(_) => {}
+            | Record::UpdateEvents(_)
+            | Record::Notice(_)
+            | Record::Audit(_) => {}
         }
     }
 
@@ -312,6 +329,22 @@ mod tests {
         assert_eq!(gather(&one, &news), (1, 1, 0));
         assert_eq!(gather(&Filter { host: Some("h1".into()), ..filter() }, &news), (0, 0, 1));
         assert_eq!(gather(&Filter { host: Some("h2".into()), ..filter() }, &news), (0, 0, 0));
+    }
+
+    #[test]
+    fn somebodys_deed_is_news_of_what_it_was_done_to() {
+        let gather = |filter: Filter, target: &str| {
+            let mut gathered = Gathered::default();
+            gathered.hear_of_target(&filter, &target.parse().unwrap());
+            (gathered.jobs.len(), gathered.hosts.len())
+        };
+        let of_host = || Filter { host: Some("h1".into()), ..filter() };
+        let of_role = || Filter { role: Some("www".into()), ..filter() };
+        assert_eq!(gather(of_role(), "job/www/prod/web"), (1, 0));
+        assert_eq!(gather(of_role(), "job/db/prod/pg"), (0, 0));
+        assert_eq!(gather(of_host(), "host/h1"), (0, 1));
+        assert_eq!(gather(of_host(), "host/h2"), (0, 0));
+        assert_eq!(gather(filter(), "cluster"), (0, 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Hosts, what they have free, and what waits for them.
 
 use actix_web::{
-    HttpResponse, Responder,
+    HttpRequest, HttpResponse, Responder,
     web::{Bytes, Data, Json, Path},
 };
 use airglow_model::{
@@ -12,6 +12,7 @@ use airglow_model::{
 use crate::{
     Site,
     api::{Drain, HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
+    audit::{Deed, audited},
     metrics::OPEN_METRICS,
     pieces, show,
 };
@@ -53,11 +54,15 @@ pub(crate) async fn get(site: Data<Site>, host: Path<String>) -> Result<Json<Hos
 ))]
 pub(crate) async fn maintain(
     site: Data<Site>,
+    request: HttpRequest,
     host: Path<String>,
 ) -> Result<Json<HostSummary>, Problem> {
     let host = HostId(host.into_inner().into());
-    site.scheduler.maintain(&host).await?;
-    summary(&site, &host)
+    audited(&site, &request, Deed::to_host("maintenance", &host), move |site| async move {
+        site.scheduler.maintain(&host).await?;
+        summary(&site, &host)
+    })
+    .await
 }
 
 /// Move everything away from a host: at once, or as the jobs' own SLA policies and, for jobs
@@ -71,12 +76,18 @@ pub(crate) async fn maintain(
 ))]
 pub(crate) async fn drain(
     site: Data<Site>,
+    request: HttpRequest,
     host: Path<String>,
     body: Bytes,
 ) -> Result<Json<HostSummary>, Problem> {
     let host = HostId(host.into_inner().into());
-    site.scheduler.drain(&host, request::read(&body)?).await?;
-    summary(&site, &host)
+    let wanted = request::read(&body)?;
+    let deed = Deed::to_host("drain", &host).details(&request::in_words(&wanted));
+    audited(&site, &request, deed, move |site| async move {
+        site.scheduler.drain(&host, wanted).await?;
+        summary(&site, &host)
+    })
+    .await
 }
 
 /// Let a host be like any other again.
@@ -88,11 +99,15 @@ pub(crate) async fn drain(
 ))]
 pub(crate) async fn activate(
     site: Data<Site>,
+    request: HttpRequest,
     host: Path<String>,
 ) -> Result<Json<HostSummary>, Problem> {
     let host = HostId(host.into_inner().into());
-    site.scheduler.activate(&host).await?;
-    summary(&site, &host)
+    audited(&site, &request, Deed::to_host("activate", &host), move |site| async move {
+        site.scheduler.activate(&host).await?;
+        summary(&site, &host)
+    })
+    .await
 }
 
 fn summary(site: &Site, host: &HostId) -> Result<Json<HostSummary>, Problem> {

@@ -8,6 +8,7 @@ use actix_web::{
     web::{Bytes, Data, Json, Path, Query},
 };
 use airglow_model::{
+    audit::Target,
     config::{Job, Kind},
     ids::JobKey,
     instances::InstanceSet,
@@ -22,6 +23,7 @@ use crate::{
         AddInstances, Affected, CreateJobs, Created, CreatedJob, Forecast, JobDetail, JobSummary,
         Page, Problem, Selection, TaskSummary,
     },
+    audit::{self, Deed, audited},
     show,
 };
 
@@ -71,22 +73,39 @@ pub(crate) async fn create(
         let forecasts = site.scheduler.forecast(jobs).await?;
         return Ok(HttpResponse::Ok().json(Forecast::from(forecasts)));
     }
-    site.scheduler.admits(&jobs)?;
     let at = {
         let connection = request.connection_info();
         format!("{}://{}", connection.scheme(), connection.host())
     };
     let created: Vec<_> = jobs.iter().map(|job| created(job, &at)).collect();
-    for (done, job) in jobs.iter().enumerate() {
-        if let Err(refusal) = site.scheduler.create(job.clone(), ANYONE).await {
-            take_back(&site, &jobs[..done]).await;
-            return Err(refusal.into());
-        }
-    }
+    let deed = Deed::to_each("create", jobs.iter().map(wanted));
+    audited(&site, &request, deed, move |site| async move { create_all(&site, &jobs).await })
+        .await?;
     let location = created.first().map(|job| job.url.clone()).unwrap_or_default();
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))
         .json(Created { jobs: created }))
+}
+
+/// All of them, or none.
+async fn create_all(site: &Site, jobs: &[Job]) -> Result<(), Problem> {
+    site.scheduler.admits(jobs)?;
+    for (done, job) in jobs.iter().enumerate() {
+        if let Err(refusal) = site.scheduler.create(job.clone(), ANYONE).await {
+            take_back(site, &jobs[..done]).await;
+            return Err(refusal.into());
+        }
+    }
+    Ok(())
+}
+
+/// A job that is to be, and how much of it.
+fn wanted(job: &Job) -> (Target, String) {
+    let details = match job.instances {
+        1 => "1 instance".into(),
+        many => format!("{many} instances"),
+    };
+    (Target::Job(job.key.clone()), details)
 }
 
 /// Somebody else was quicker with one of the jobs, or with the role's quota; those before it must not stay.
@@ -230,12 +249,20 @@ pub(crate) async fn ended(
 ))]
 pub(crate) async fn kill(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
     Json(selection): Json<Selection>,
 ) -> Result<Json<Affected>, Problem> {
+    let (key, said) = (key(path), selection.message.clone());
     let (instances, message) = read_selection(selection, "Killed")?;
-    let instances = site.scheduler.kill(&key(path), instances, &message).await?;
-    Ok(Json(Affected { instances }))
+    let deed = Deed::to_job("kill", &key)
+        .details(&audit::instances(instances.as_ref()))
+        .message(said.as_deref());
+    audited(&site, &request, deed, move |site| async move {
+        let instances = site.scheduler.kill(&key, instances, &message).await?;
+        Ok(Json(Affected { instances }))
+    })
+    .await
 }
 
 /// Replace the runs of a job's instances, or of all of them, by new ones.
@@ -247,12 +274,20 @@ pub(crate) async fn kill(
 ))]
 pub(crate) async fn restart(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
     Json(selection): Json<Selection>,
 ) -> Result<Json<Affected>, Problem> {
+    let (key, said) = (key(path), selection.message.clone());
     let (instances, message) = read_selection(selection, "Restarted")?;
-    let instances = site.scheduler.restart(&key(path), instances, &message).await?;
-    Ok(Json(Affected { instances }))
+    let deed = Deed::to_job("restart", &key)
+        .details(&audit::instances(instances.as_ref()))
+        .message(said.as_deref());
+    audited(&site, &request, deed, move |site| async move {
+        let instances = site.scheduler.restart(&key, instances, &message).await?;
+        Ok(Json(Affected { instances }))
+    })
+    .await
 }
 
 /// Add instances to a job.
@@ -265,6 +300,7 @@ pub(crate) async fn restart(
 ))]
 pub(crate) async fn add(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
     Json(AddInstances { count }): Json<AddInstances>,
 ) -> Result<Json<Affected>, Problem> {
@@ -272,8 +308,13 @@ pub(crate) async fn add(
         let detail = "at least one instance has to be added";
         return Err(Problem::invalid(complain("/count", detail)));
     }
-    let instances = site.scheduler.add(&key(path), count).await?;
-    Ok(Json(Affected { instances }))
+    let key = key(path);
+    let deed = Deed::to_job("add", &key).details(&format!("{count} more"));
+    audited(&site, &request, deed, move |site| async move {
+        let instances = site.scheduler.add(&key, count).await?;
+        Ok(Json(Affected { instances }))
+    })
+    .await
 }
 
 fn read_selection(

@@ -6,8 +6,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use crate::{
-    admin, api, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, sla, tasks,
-    updates,
+    admin, api, audit, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, sla,
+    tasks, updates,
 };
 
 #[derive(OpenApi)]
@@ -25,7 +25,7 @@ use crate::{
         tasks::list, tasks::get, processes::get, logs::get, files::get,
         hosts::list, hosts::get, hosts::metrics, hosts::maintain, hosts::drain, hosts::activate,
         hosts::offers, hosts::pending, cluster::tiers, cluster::quarantine,
-        quotas::list, quotas::get, quotas::set, admin::prune, admin::reconcile,
+        quotas::list, quotas::get, quotas::set, audit::list, admin::prune, admin::reconcile,
         events::get, cluster::health, cluster::leader_health, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed, api::UpdateForecast)),
@@ -35,6 +35,7 @@ use crate::{
         (name = "updates", description = "How jobs come to be otherwise"),
         (name = "hosts", description = "Where it runs"),
         (name = "quotas", description = "Who may have how much"),
+        (name = "audit", description = "Who did what"),
         (name = "events", description = "What has changed"),
         (name = "cluster", description = "The scheduler itself"),
     ),

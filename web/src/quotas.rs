@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use actix_web::{
-    Responder,
+    HttpRequest, Responder,
     web::{Bytes, Data, Json, Path},
 };
 use airglow_model::{
-    ids::is_identifier, quota::Consumption, resources::Resources, spec::Complaint,
+    audit::Target, ids::is_identifier, quota::Consumption, resources::Resources, spec::Complaint,
 };
 use serde_json::Value;
 
 use crate::{
     Site,
     api::{Amount, Page, Problem, Quota},
+    audit::{Deed, audited},
     jobs::ANYONE,
 };
 
@@ -48,14 +49,22 @@ pub(crate) async fn get(site: Data<Site>, role: Path<String>) -> impl Responder 
 ))]
 pub(crate) async fn set(
     site: Data<Site>,
+    request: HttpRequest,
     role: Path<String>,
     body: Bytes,
 ) -> Result<Json<Quota>, Problem> {
     if !is_identifier(&role) {
         return Err(Problem::bad_request(format!("'{role}' is no name for a role")));
     }
-    site.scheduler.set_quota(&role, read_limit(&body)?, ANYONE).await?;
-    Ok(Json(of(&site, &role)))
+    let (role, limit) = (role.into_inner(), read_limit(&body)?);
+    let Amount { cpu, ram_mb, disk_mb } = limit.into();
+    let details = format!("{cpu} cores, {ram_mb} MB of memory, {disk_mb} MB of disk");
+    let deed = Deed::new("set quota", Target::Role(role.clone())).details(&details);
+    audited(&site, &request, deed, move |site| async move {
+        site.scheduler.set_quota(&role, limit, ANYONE).await?;
+        Ok(Json(of(&site, &role)))
+    })
+    .await
 }
 
 pub(crate) fn of(site: &Site, role: &str) -> Quota {

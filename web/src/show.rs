@@ -269,7 +269,15 @@ fn attributes(attributes: &Attributes) -> BTreeMap<String, Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use airglow_model::view::Quarantine;
+    use airglow_model::{
+        ids::Attempt,
+        machine::Machine,
+        record::{Committed, Record},
+        task::{Event, Placement, Policy, Task},
+        view::Quarantine,
+        webhook::{Announcer, Hook, News, Notice},
+        wire::RunState,
+    };
 
     use super::*;
 
@@ -282,6 +290,43 @@ mod tests {
         for other in ["www/prod/web2", "xwww/prod/web", "www/prod/we", "www/prod/web-a/1"] {
             assert!(!mentions(other, &job), "{other}");
         }
+    }
+
+    #[test]
+    fn a_webhook_is_told_of_a_task_what_the_api_shows() {
+        let (job, mut view) = (JobKey::new("www", "prod", "web"), View::default());
+        let (attempt, at) = (
+            Attempt(1),
+            Placement { host: "a1".into(), ports: [("http".to_owned(), 31_000)].into() },
+        );
+        let policy = Policy { service: true, ..Policy::default() };
+        let (mut task, mut told) = (Task::unborn(job.task(3)), vec![]);
+        for (seq, event) in (1..).zip([
+            Event::Wanted { config: ConfigId(1), generation: 1, policy, message: String::new() },
+            Event::Placed { attempt, at },
+            Event::Reported { attempt, state: RunState::Running, message: "healthy".into() },
+        ]) {
+            let next = task.step(Timestamp(seq), &event).unwrap();
+            let changes = next.changes(Some(&task));
+            let hook = Hook {
+                name: "a".into(),
+                url: String::new(),
+                headers: vec![],
+                filter: Default::default(),
+                pace: Default::default(),
+            };
+            told.extend(Announcer::new(&[hook], &view).announce(seq, &changes));
+            view.apply(&Committed { seq, changes });
+            task = next;
+        }
+        let Some(Record::Notice(Notice { news: News::Task(news), .. })) = &told[2].record else {
+            panic!("{told:?}")
+        };
+        let shown = task_of(&task.key, task.run.as_ref().unwrap()).unwrap();
+        assert_eq!(
+            serde_json::to_string(&news.task).unwrap(),
+            serde_json::to_string(&shown).unwrap()
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{
         Page, Problem, Pulsed, StartUpdate, UpdateCommand, UpdateDetail, UpdateForecast,
         UpdateStarted, UpdateSummary,
     },
+    audit::{self, Deed, audited},
     jobs::ANYONE,
 };
 
@@ -71,7 +72,13 @@ pub(crate) async fn start(
         let forecast = UpdateForecast::new(&role, site.scheduler.forecast_update(start).await?);
         return Ok(HttpResponse::Ok().json(forecast));
     }
-    let Some(key) = site.scheduler.start_update(start).await? else {
+    let deed = Deed::to_job("update", &start.job.key)
+        .details(&audit::instances(start.only.as_ref()))
+        .message(Some(&start.asked.message));
+    let started = audited(&site, &request, deed, move |site| async move {
+        Ok(site.scheduler.start_update(start).await?)
+    });
+    let Some(key) = started.await? else {
         let message = UNCHANGED.to_owned();
         return Ok(HttpResponse::Ok().json(UpdateStarted { update: None, url: None, message }));
     };
@@ -175,10 +182,12 @@ fn of(site: &Site, key: &UpdateKey) -> Result<UpdateDetail, Refusal> {
     ))]
 pub(crate) async fn pause(
     site: Data<Site>,
+    request: HttpRequest,
     path: UpdatePath,
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
-    command(&site, path, Event::PauseAsked(asked(message))).await
+    let order = ("pause update", path);
+    command(&site, &request, order, asked(message), Event::PauseAsked).await
 }
 
 /// Go on with one that is paused.
@@ -193,10 +202,12 @@ pub(crate) async fn pause(
     ))]
 pub(crate) async fn resume(
     site: Data<Site>,
+    request: HttpRequest,
     path: UpdatePath,
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
-    command(&site, path, Event::ResumeAsked(asked(message))).await
+    let order = ("resume update", path);
+    command(&site, &request, order, asked(message), Event::ResumeAsked).await
 }
 
 /// End it where it is: instances keep what they have.
@@ -211,10 +222,12 @@ pub(crate) async fn resume(
     ))]
 pub(crate) async fn abort(
     site: Data<Site>,
+    request: HttpRequest,
     path: UpdatePath,
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
-    command(&site, path, Event::AbortAsked(asked(message))).await
+    let order = ("abort update", path);
+    command(&site, &request, order, asked(message), Event::AbortAsked).await
 }
 
 /// Undo what it has done.
@@ -229,13 +242,16 @@ pub(crate) async fn abort(
     ))]
 pub(crate) async fn rollback(
     site: Data<Site>,
+    request: HttpRequest,
     path: UpdatePath,
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
-    command(&site, path, Event::RollbackAsked(asked(message))).await
+    let order = ("roll back update", path);
+    command(&site, &request, order, asked(message), Event::RollbackAsked).await
 }
 
 /// Say to a coordinated update that all is well. Not an error where there is nothing to say it to.
+/// It comes every few seconds, so it leaves no entry in the audit trail.
 #[utoipa::path(post, path = "/api/v1/updates/{role}/{environment}/{name}/{id}/pulse",
     tag = "updates", params(
         ("role" = String, Path), ("environment" = String, Path), ("name" = String, Path),
@@ -250,13 +266,23 @@ pub(crate) async fn pulse(site: Data<Site>, path: UpdatePath) -> Result<Json<Pul
     Ok(Json(Pulsed { status: status.to_owned() }))
 }
 
+/// What somebody asks of an update that there is.
 async fn command(
-    site: &Site,
-    path: UpdatePath,
-    event: Event,
+    site: &Data<Site>,
+    request: &HttpRequest,
+    (verb, path): (&'static str, UpdatePath),
+    asked: Asked,
+    event: impl FnOnce(Asked) -> Event,
 ) -> Result<Json<UpdateSummary>, Problem> {
     let key = key(path);
-    site.scheduler.command_update(&key, event).await?;
+    let deed = Deed::to_job(verb, &key.job)
+        .details(&format!("Update {}", key.id))
+        .message(Some(&asked.message));
+    let (update, event) = (key.clone(), event(asked));
+    audited(site, request, deed, move |site| async move {
+        Ok(site.scheduler.command_update(&update, event).await?)
+    })
+    .await?;
     let found = site.scheduler.view().read(|view| view.updates.get(&key).map(summary));
     let gone = || Refusal::NoSuchUpdate { job: key.job.clone(), id: Some(key.id.clone()) };
     Ok(Json(found.ok_or_else(gone)?))

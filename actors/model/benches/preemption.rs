@@ -122,7 +122,8 @@ fn wanted(key: airglow_model::ids::TaskKey) -> Task {
         config: ConfigId(1),
         generation: 1,
         policy: Policy::default(),
-        message: String::new(), update: None };
+        message: String::new(),
+    };
     Task::unborn(key).step(START, &wanted).unwrap()
 }
 

@@ -9,8 +9,9 @@
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
 //! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
-//! [`preemption`], [`forecast`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), and what is
-//! said and kept ([`wire`], [`record`], [`view`]). What an operator can decide about all of them is
+//! [`preemption`], [`forecast`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), what others are
+//! told and can look up ([`webhook`], [`audit`]), and what is said and kept ([`wire`], [`record`],
+//! [`view`]). What an operator can decide about all of them is
 //! [`policy`].
 
 mod hash;
@@ -40,6 +41,7 @@ pub mod process;
 pub mod run;
 
 pub mod admission;
+pub mod audit;
 pub mod drain;
 pub mod forecast;
 pub mod matching;
@@ -52,6 +54,7 @@ pub mod reports;
 pub mod simulation;
 pub mod sla;
 pub mod update;
+pub mod webhook;
 
 pub mod record;
 pub mod view;

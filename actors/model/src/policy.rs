@@ -1,6 +1,8 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
-use crate::{matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla};
+use crate::{
+    audit, matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla, webhook::Hook,
+};
 
 /// All of it. A scheduler is told once, when it starts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,4 +12,7 @@ pub struct Policy {
     pub scheduling: Scheduling,
     pub history: Keep,
     pub sla: sla::Rules,
+    pub audit: audit::Keep,
+    /// Whom to tell what happens.
+    pub webhooks: Vec<Hook>,
 }

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::Entry,
     config::TaskConfig,
     host::Host,
     ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, UpdateKey, is_identifier},
@@ -12,6 +13,7 @@ use crate::{
     quota::Quota,
     task::{Run, Task},
     update::{InstanceEvent, Update},
+    webhook::{Notice, NoticeId},
 };
 
 /// The version of everything below. A store of a newer one is refused, of an older one migrated.
@@ -31,6 +33,10 @@ pub enum RecordKey {
     Update(UpdateKey),
     /// The events of its instances, in lots.
     UpdateEvents(UpdateKey, u32),
+    /// What a webhook is still to be told. The scribe writes it, the courier deletes it.
+    Notice(NoticeId),
+    /// Somebody's deed, by its number.
+    Audit(u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +50,8 @@ pub enum Record {
     Quota(Quota),
     Update(Box<Update>),
     UpdateEvents(Arc<[InstanceEvent]>),
+    Notice(Notice),
+    Audit(Entry),
 }
 
 /// One record's new content, or its end.
@@ -75,6 +83,8 @@ impl fmt::Display for RecordKey {
             Self::Update(update) => write!(f, "update/{update}"),
             // Its name sorts after its update, which is read first.
             Self::UpdateEvents(update, lot) => write!(f, "updated/{update}/{lot:010}"),
+            Self::Notice(id) => write!(f, "notice/{id}"),
+            Self::Audit(number) => write!(f, "audit/{number:020}"),
         }
     }
 }
@@ -103,6 +113,8 @@ impl FromStr for RecordKey {
                 Self::UpdateEvents(update.parse()?, lot.parse().map_err(|_| NotAKey)?)
             }
             "quota" if is_identifier(name) => Self::Quota(name.to_owned()),
+            "notice" => Self::Notice(name.parse()?),
+            "audit" => Self::Audit(name.parse().map_err(|_| NotAKey)?),
             _ => return Err(NotAKey),
         })
     }
@@ -127,10 +139,14 @@ mod tests {
             RecordKey::Quota("www-data".into()),
             RecordKey::Update(update.clone()),
             RecordKey::UpdateEvents(update, 3),
+            RecordKey::Notice(NoticeId { seq: 70, index: 3 }),
+            RecordKey::Audit(12),
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
-        for bad in ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a/b", "song/a"] {
+        for bad in
+            ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a/b", "song/a", "audit/x"]
+        {
             assert_eq!(bad.parse::<RecordKey>(), Err(NotAKey), "{bad}");
         }
     }

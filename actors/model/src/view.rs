@@ -197,6 +197,9 @@ impl View {
             (RecordKey::Update(_) | RecordKey::UpdateEvents(..), record) => {
                 updating::change(&mut self.updates, key, record);
             }
+            // They are many, and read from the store by those few who want them.
+            (RecordKey::Notice(_), None | Some(Record::Notice(_)))
+            | (RecordKey::Audit(_), None | Some(Record::Audit(_))) => {}
             (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
         }
         self.forget(key);

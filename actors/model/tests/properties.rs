@@ -48,7 +48,7 @@ fn event() -> impl Strategy<Value = (u32, Event)> {
         2 => (0..6_u32, policy()).prop_map(|(generation, policy)| Event::Wanted {
             config: ConfigId(1 + generation % 2),
             generation,
-            policy, message: String::new(), update: None }),
+            policy, message: String::new() }),
         6 => host().prop_map(|host| Event::Placed {
             attempt: Attempt(0),
             at: Placement { host, ports: Ports::new() },
@@ -131,7 +131,7 @@ proptest! {
     fn a_slot_has_one_life_at_a_time(policy in policy(), script in vec((event(), 0..400_u64), 0..60)) {
         let mut task = Task::unborn(JobKey::new("www", "prod", "web").task(0));
         let mut chronicle = Chronicle::default();
-        let first = ((0, Event::Wanted { config: ConfigId(1), generation: 1, policy, message: String::new(), update: None }), 0);
+        let first = ((0, Event::Wanted { config: ConfigId(1), generation: 1, policy, message: String::new() }), 0);
         let mut now = Timestamp(1);
         for ((ago, event), seconds) in std::iter::once(first).chain(script) {
             now = Timestamp(now.0 + seconds * 1000);
@@ -156,7 +156,7 @@ proptest! {
     fn no_more_runs_fail_than_may(limit in 1..6_i64, ends in vec(run_state(), 0..80)) {
         let mut task = Task::unborn(JobKey::new("www", "prod", "web").task(0));
         let policy = Policy { service: false, max_task_failures: limit, partition: None };
-        let wanted = Event::Wanted { config: ConfigId(1), generation: 1, policy, message: String::new(), update: None };
+        let wanted = Event::Wanted { config: ConfigId(1), generation: 1, policy, message: String::new() };
         task = task.step(Timestamp(0), &wanted).unwrap();
         let mut failed = 0;
         for (hour, state) in ends.into_iter().enumerate() {

@@ -207,7 +207,8 @@ impl Cluster {
                             config,
                             generation,
                             policy: policy.clone(),
-                            message: String::new(), update: None };
+                            message: String::new(),
+                        };
                         self.todo.push_back(Todo::Tell(key.task(instance), event));
                     }
                 }
@@ -395,7 +396,9 @@ impl Cluster {
                 | Record::History(_)
                 | Record::Quota(_)
                 | Record::Update(_)
-                | Record::UpdateEvents(_) => {}
+                | Record::UpdateEvents(_)
+                | Record::Notice(_)
+                | Record::Audit(_) => {}
             }
         }
         for key in self.jobs.keys().cloned().collect::<Vec<_>>() {
@@ -437,7 +440,9 @@ impl Cluster {
             | Record::Host(_)
             | Record::Quota(_)
             | Record::Update(_)
-            | Record::UpdateEvents(_) => None,
+            | Record::UpdateEvents(_)
+            | Record::Notice(_)
+            | Record::Audit(_) => None,
         });
         for run in history.filter(|it| it.id.0.starts_with(&format!("www-devel-{name}-"))) {
             let events: Vec<_> = run.events.iter().map(|it| it.status.name()).collect();

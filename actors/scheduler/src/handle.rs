@@ -4,7 +4,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -45,11 +45,14 @@ use crate::{
     surveyor::Surveys,
 };
 
+mod audit;
 mod maintenance;
 mod past;
 mod updates;
 
 pub use updates::StartUpdate;
+
+pub use audit::Intent;
 
 /// The folder of the cluster's authority, in the data folder.
 const AUTHORITY: &str = "authority";
@@ -105,6 +108,9 @@ struct Inner {
     stats: Stats,
     surveys: Surveys,
     store: Mutex<Option<Store>>,
+    /// The number of the first entry of the audit trail since it was started.
+    first_audit: u64,
+    next_audit: AtomicU64,
     running: Mutex<Option<Running>>,
     failed: watch::Receiver<Option<Failure>>,
 }
@@ -128,8 +134,9 @@ impl Scheduler {
 
         let (failing, store_failed) = oneshot::channel();
         let (lines, stats, surveys) = <(Lines, Stats, Surveys)>::default();
+        let (hooks, first_audit) = (policy.webhooks.clone(), store.last_audit()? + 1);
         let books = (store.clone(), view.clone(), feed.clone());
-        let scribe = writing(books, &stats, failing);
+        let scribe = writing(books, hooks, &stats, failing);
         let soil = Soil {
             cluster,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
@@ -185,6 +192,8 @@ impl Scheduler {
             stats,
             surveys,
             store,
+            first_audit,
+            next_audit: AtomicU64::new(first_audit),
             running,
             failed,
         };
@@ -357,11 +366,12 @@ impl Scheduler {
 /// A scribe whose work is counted.
 fn writing(
     books: (Store, ReadModel, Feed),
+    hooks: Vec<Hook>,
     stats: &Stats,
     failing: oneshot::Sender<StoreError>,
 ) -> Scribe {
     let counted = stats.clone();
-    let scribe = Scribe::start_telling(books, failing, move |it| counted.written(it));
+    let scribe = Scribe::start_telling(books, hooks, failing, move |it| counted.written(it));
     stats.watch(scribe.line());
     scribe
 }

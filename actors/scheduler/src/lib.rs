@@ -12,6 +12,7 @@
 //! was to hear it; every actor asks again, from its record, when it wakes up.
 
 mod admission;
+mod courier;
 mod drainer;
 mod entity;
 mod handle;
@@ -36,7 +37,7 @@ mod update;
 pub use airglow_kit::{identity::Authority, now};
 pub use airglow_model::admission::Refusal;
 pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
-pub use handle::{Config, Failure, Scheduler, StartError, StartUpdate};
+pub use handle::{Config, Failure, Intent, Scheduler, StartError, StartUpdate};
 pub use stats::Stats;
 pub use surveyor::{Survey, Surveyed, Surveys};
 pub use unanswered::Unanswered;

@@ -6,9 +6,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix::Addr;
+use airglow_store::Scribe;
 
 use crate::{
     admission::Admission,
+    courier::Courier,
     host::Hosts,
     hosts::{Sessions, Switchboard},
     job::Jobs,
@@ -27,6 +29,7 @@ struct Current {
     entities: Option<Entities>,
     sessions: Option<Addr<Sessions>>,
     pruner: Option<Addr<Pruner>>,
+    courier: Option<Addr<Courier>>,
 }
 
 #[derive(Clone)]
@@ -38,6 +41,7 @@ pub(crate) struct Entities {
     pub(crate) jobs: Addr<Jobs>,
     pub(crate) hosts: Addr<Hosts>,
     pub(crate) updates: Addr<Updates>,
+    pub(crate) scribe: Scribe,
 }
 
 impl Lines {
@@ -63,6 +67,11 @@ impl Lines {
 
     pub(crate) fn have_pruner(&self, pruner: Addr<Pruner>) {
         self.write(|it| it.pruner = Some(pruner));
+    }
+
+    /// Nobody looks for it, but it would end with its last address.
+    pub(crate) fn have_courier(&self, courier: Addr<Courier>) {
+        self.write(|it| it.courier = Some(courier));
     }
 
     /// Nobody is to be found any more.

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use actix::prelude::*;
 use airglow_kit::{Incarnation, Lifeline, To, now};
 use airglow_model::{
+    audit,
     ids::{ConfigId, JobKey},
     instances::InstanceSet,
     job,
@@ -41,6 +42,7 @@ pub(crate) struct Pruner {
 
 pub(crate) struct Work {
     keep: Keep,
+    audit: audit::Keep,
     view: ReadModel,
     scribe: Scribe,
     store: Store,
@@ -104,19 +106,32 @@ impl Handler<Prune> for Pruner {
 
 impl Work {
     pub(crate) fn new(
-        keep: Keep,
+        (keep, audit): (Keep, audit::Keep),
         (view, scribe, store): (ReadModel, Scribe, Store),
         Entities { jobs, tasks, updates, .. }: Entities,
         stats: Stats,
     ) -> Self {
-        Self { keep, view, scribe, store, jobs, tasks, updates, stats, turn: Mutex::default() }
+        Self {
+            keep,
+            audit,
+            view,
+            scribe,
+            store,
+            jobs,
+            tasks,
+            updates,
+            stats,
+            turn: Mutex::default(),
+        }
     }
 
     async fn sweep_for_ever(&self) {
         let mut memory = Memory::default();
         loop {
             sleep(self.keep.every).await;
-            if let Err(error) = self.sweep(&mut memory).await {
+            let swept = self.sweep(&mut memory).await;
+            let thinned = self.thin_out_audit().await;
+            if let Err(error) = swept.and(thinned) {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot prune");
             }
         }
@@ -139,6 +154,18 @@ impl Work {
                     }
                 }
             }
+        }
+    }
+
+    async fn thin_out_audit(&self) -> Result<(), StoreError> {
+        loop {
+            let old = self.store.old_audit(&self.audit, now(), AT_ONCE)?;
+            let forget = |number| Change { key: RecordKey::Audit(number), record: None };
+            let changes: Vec<_> = old.into_iter().map(forget).collect();
+            if changes.is_empty() || self.scribe.commit(changes).await.is_err() {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
         }
     }
 

@@ -10,7 +10,8 @@
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
-//!      └─ pruner surveyor
+//!      ├─ pruner surveyor
+//!      └─ courier
 //! ```
 
 use std::{error::Error, fmt, rc::Rc, time::Duration};
@@ -35,6 +36,7 @@ use tokio::sync::oneshot;
 use crate::{
     Failure, Stats,
     admission::Admission,
+    courier::Courier,
     drainer::{Around, Drainer},
     entity::{Entity, Role, Shared},
     herald::Herald,
@@ -203,10 +205,19 @@ async fn entities(soil: Soil, fate: Fate) {
     nursery.raise(for_updates, of_updates);
     Overseer::new(view.clone(), feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
-    let books = (view, soil.scribe);
+    let (books, scribe) = ((view, soil.scribe.clone()), soil.scribe);
     let admission =
         Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();
-    soil.lines.have(Entities { admission, matchmaker, switchboard, tasks, jobs, hosts, updates });
+    soil.lines.have(Entities {
+        admission,
+        matchmaker,
+        switchboard,
+        tasks,
+        jobs,
+        hosts,
+        updates,
+        scribe,
+    });
 }
 
 /// Everyone who has something to do, be it to wait. No host is connected yet. An instance that
@@ -241,10 +252,13 @@ async fn links(soil: Soil, fate: Fate) {
 
 async fn upkeep(soil: Soil, fate: Fate) {
     let Some(entities) = soil.lines.entities() else { return };
-    let Soil { view, scribe, store, keep, lines, stats, surveys, sla, .. } = soil;
+    let Soil { view, feed, scribe, store, keep, policy, lines, stats, surveys, sla, .. } = soil;
     let books = (view.clone(), store.clone());
     Surveyor::new(books, surveys, sla.refresh, fate.lifeline()).start();
-    let work = Work::new(keep, (view, scribe, store), entities, stats);
+    let books = (feed, scribe.clone(), store.clone());
+    let courier = Courier::new(policy.webhooks, books, stats.clone(), fate.lifeline());
+    lines.have_courier(courier.start());
+    let work = Work::new((keep, policy.audit), (view, scribe, store), entities, stats);
     lines.have_pruner(Pruner::new(work, fate.lifeline()).start());
 }
 

@@ -26,6 +26,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use self::notices::Notices;
+
+mod notices;
+
 /// Clones count into the same numbers.
 #[derive(Clone, Debug)]
 pub struct Stats {
@@ -60,6 +64,8 @@ pub struct Stats {
     pub(crate) arrivals: Gauge,
     /// Words that are to be said to instances.
     pub(crate) unsaid: Gauge,
+    /// What receivers of webhooks are told.
+    pub(crate) notices: Notices,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -129,6 +135,7 @@ impl Default for Stats {
             line: Arc::default(),
             arrivals: Gauge::default(),
             unsaid: Gauge::default(),
+            notices: Notices::default(),
         }
     }
 }
@@ -226,6 +233,7 @@ impl Stats {
         let help = "Hosts that are kept for somebody";
         registry.register("reserved_hosts", help, it.reserved.clone());
         self.register_lines(registry);
+        it.notices.register(registry);
     }
 
     /// Whoever waits for the disk, for the matchmaker's next look, or to be told something.

@@ -264,7 +264,8 @@ fn whether_a_host_is_silent_stands_in_the_records_whatever_was_heard() {
             config: ConfigId(1),
             generation: 1,
             policy: Policy::default(),
-            message: String::new(), update: None },
+            message: String::new(),
+        },
         Event::Placed { attempt, at },
         Event::Reported { attempt, state: RunState::Running, message },
     ];

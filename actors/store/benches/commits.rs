@@ -21,7 +21,7 @@ fn commits(bencher: Bencher<'_, '_>, writers: usize) {
     let store = Store::open(&folder.path().join(FILE)).expect("there was nothing before");
     let view = ReadModel::load(&store).expect("it is empty");
     let (failed, _) = oneshot::channel();
-    let scribe = Scribe::start(store, view, Feed::new(0), failed);
+    let scribe = Scribe::start(store, view, Feed::new(0), vec![], failed);
     let runtime = runtime::Builder::new_current_thread().build().expect("there is room for one");
     bencher.counter(ItemsCount::new(COMMITS)).bench_local(|| {
         runtime.block_on(async {
@@ -61,7 +61,8 @@ fn opening(bencher: Bencher<'_, '_>, records: usize) {
 fn fill(path: &std::path::Path, records: usize) {
     let store = Store::open(path).expect("there was nothing before");
     let (on_failure, failed) = oneshot::channel();
-    let scribe = Scribe::start(store, ReadModel::new(Default::default()), Feed::new(0), on_failure);
+    let scribe =
+        Scribe::start(store, ReadModel::new(Default::default()), Feed::new(0), vec![], on_failure);
     let changes = (0..records).map(|i| change(&format!("host-{i}"))).collect();
     let runtime = runtime::Builder::new_current_thread().build().expect("there is room for one");
     runtime.block_on(scribe.commit(changes)).expect("the disk has room");

@@ -10,6 +10,7 @@
 //! There is one writer, so there is one order, and everybody sees that one. Nothing here knows what
 //! a record means; that is for `airglow_model` to say.
 
+mod books;
 mod disk;
 mod feed;
 mod open;

@@ -4,6 +4,8 @@
 //! There is no bound on how much may be waiting, because every entity waits for its own commit
 //! before it asks for another.
 //!
+//! What receivers of webhooks are to be told is written by the same transaction as what it is about.
+//!
 //! It has no way of carrying on without a disk, and does not look for one: if a transaction fails,
 //! nobody in it is acknowledged, the reason goes to whoever started the scribe, and it stops. What
 //! was acknowledged before is on the disk, and a restart goes on from there.
@@ -23,6 +25,7 @@ use std::{
 use airglow_model::{
     record::{Change, Committed},
     view::Note,
+    webhook::{Announcer, Hook},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -64,6 +67,7 @@ struct Desk<T> {
     store: Store,
     view: ReadModel,
     feed: Feed,
+    hooks: Vec<Hook>,
     line: Line,
     /// Hears of each transaction.
     tell_of: T,
@@ -90,20 +94,22 @@ impl Scribe {
         store: Store,
         view: ReadModel,
         feed: Feed,
+        hooks: Vec<Hook>,
         failed: oneshot::Sender<StoreError>,
     ) -> Self {
-        Self::start_telling((store, view, feed), failed, |_| {})
+        Self::start_telling((store, view, feed), hooks, failed, |_| {})
     }
 
     /// The same; and `tell_of` hears of each transaction, on the scribe's thread.
     pub fn start_telling(
         (store, view, feed): (Store, ReadModel, Feed),
+        hooks: Vec<Hook>,
         failed: oneshot::Sender<StoreError>,
         tell_of: impl Fn(Written) + Send + 'static,
     ) -> Self {
         let (requests, inbox) = mpsc::channel();
         let line = Line::default();
-        let desk = Desk { store, view, feed, line: line.clone(), tell_of };
+        let desk = Desk { store, view, feed, hooks, line: line.clone(), tell_of };
         let work = move || {
             // The unwind is not survived, only told: nothing of the desk is used after it.
             let end = catch_unwind(AssertUnwindSafe(|| desk.work(&inbox)));
@@ -160,8 +166,9 @@ impl<T: Fn(Written)> Desk<T> {
     fn work(&self, inbox: &mpsc::Receiver<Request>) -> Result<(), StoreError> {
         let mut seq = self.store.seq()?;
         while let Ok(first) = inbox.recv() {
-            let batch: Vec<_> =
+            let mut batch: Vec<_> =
                 iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE).collect();
+            self.announce(seq, &mut batch);
             let commits = batch.iter().filter_map(Request::changes);
             let (count, began) = (commits.clone().count(), Instant::now());
             self.store.write(seq, commits)?;
@@ -175,6 +182,20 @@ impl<T: Fn(Written)> Desk<T> {
             self.line.0.fetch_sub(written, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Adds to each transaction after `seq` what is to be told of it.
+    fn announce(&self, mut seq: u64, batch: &mut [Request]) {
+        if self.hooks.is_empty() {
+            return;
+        }
+        self.view.read(|view| {
+            let mut announcer = Announcer::new(&self.hooks, view);
+            for changes in batch.iter_mut().filter_map(Request::changes_mut) {
+                seq += 1;
+                changes.extend(announcer.announce(seq, changes));
+            }
+        });
     }
 
     /// What is on disk becomes true for everybody. The newest transaction's number after it.
@@ -204,6 +225,13 @@ impl<T: Fn(Written)> Desk<T> {
 
 impl Request {
     fn changes(&self) -> Option<&[Change]> {
+        match self {
+            Self::Commit { changes, .. } if !changes.is_empty() => Some(changes),
+            Self::Commit { .. } | Self::Note(_) => None,
+        }
+    }
+
+    fn changes_mut(&mut self) -> Option<&mut Vec<Change>> {
         match self {
             Self::Commit { changes, .. } if !changes.is_empty() => Some(changes),
             Self::Commit { .. } | Self::Note(_) => None,
@@ -298,7 +326,7 @@ mod tests {
             let heard = Arc::clone(&written);
             let books = (store.clone(), view.clone(), feed.clone());
             let tell_of = move |it| heard.lock().unwrap().push(it);
-            let scribe = Scribe::start_telling(books, on_failure, tell_of);
+            let scribe = Scribe::start_telling(books, vec![], on_failure, tell_of);
             Self { scribe, written, store, view, feed, failed, levers }
         }
 

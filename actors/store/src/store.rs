@@ -3,7 +3,8 @@
 //! Records are JSON under their keys' texts, so that a person with any redb tool can read them and
 //! an older record lacks a field instead of being misread. Ended runs have a table of their own,
 //! ordered by when they ended, because they are many, are asked for newest first, and are of no
-//! interest to a scheduler that starts.
+//! interest to a scheduler that starts. So have notices and the audit trail, which only those few
+//! read who want them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ use redb::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{OpenError, open};
+use crate::{OpenError, books::Books, open};
 
 /// The name of the database's file in a data folder.
 pub const FILE: &str = "airglow.redb";
@@ -45,7 +46,7 @@ const ENDED: TableDefinition<'_, &str, (&str, u64, u32)> = TableDefinition::new(
 /// One database. Clones are the same one; it is closed, and its lock released, with the last.
 #[derive(Clone, Debug)]
 pub struct Store {
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
 }
 
 /// Where an ended run is kept.
@@ -257,6 +258,7 @@ struct Tables<'tx> {
     records: Table<'tx, &'static str, &'static [u8]>,
     history: Table<'tx, Ended<'static>, &'static [u8]>,
     ended: Table<'tx, &'static str, (&'static str, u64, u32)>,
+    books: Books<'tx>,
 }
 
 impl<'tx> Tables<'tx> {
@@ -265,6 +267,7 @@ impl<'tx> Tables<'tx> {
             records: tx.open_table(RECORDS)?,
             history: tx.open_table(HISTORY)?,
             ended: tx.open_table(ENDED)?,
+            books: Books::open(tx)?,
         })
     }
 
@@ -276,6 +279,8 @@ impl<'tx> Tables<'tx> {
             }
             (RecordKey::History(_, id), None) => self.forget_run(id)?,
             (RecordKey::History(..), Some(_)) => unreachable!("history is made of ended runs"),
+            (RecordKey::Notice(id), record) => self.books.note(*id, record.as_ref())?,
+            (RecordKey::Audit(number), record) => self.books.audit(*number, record.as_ref())?,
             (key, Some(record)) => {
                 self.records.insert(key.to_string().as_str(), write(record).as_slice())?;
             }
@@ -304,11 +309,11 @@ impl<'tx> Tables<'tx> {
     }
 }
 
-fn write(value: &impl serde::Serialize) -> Vec<u8> {
+pub(crate) fn write(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("every record can be written as JSON")
 }
 
-fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
+pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(value)
         .map_err(|it| StoreError::Unintelligible { key: key.to_owned(), source: Some(it) })
 }

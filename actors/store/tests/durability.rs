@@ -35,7 +35,7 @@ impl Open {
         let view = ReadModel::load(&store).unwrap();
         let feed = Feed::new(store.seq().unwrap());
         let (on_failure, failed) = oneshot::channel();
-        let scribe = Scribe::start(store.clone(), view, feed, on_failure);
+        let scribe = Scribe::start(store.clone(), view, feed, vec![], on_failure);
         Self { store, scribe, failed }
     }
 

@@ -6,7 +6,7 @@ use airglow_model::{policy::Policy, spec::Limits, tier::Tiers};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::policy;
+use super::{policy, webhooks};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +22,8 @@ pub(super) struct SchedulerTable {
     preemption: policy::PreemptionTable,
     history: policy::HistoryTable,
     sla: policy::SlaTable,
+    audit: webhooks::AuditTable,
+    webhooks: Vec<webhooks::WebhookTable>,
 }
 
 /// What decisions rest on, besides what there is.
@@ -58,6 +60,8 @@ impl SchedulerTable {
         policy.preemption = self.preemption.read()?;
         policy.history = self.history.read()?;
         policy.sla = self.sla.read()?;
+        policy.audit = self.audit.read()?;
+        policy.webhooks = webhooks::read(self.webhooks)?;
         Ok(Rules { limits, policy })
     }
 }

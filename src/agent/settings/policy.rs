@@ -158,7 +158,11 @@ impl SimulatedTable {
     }
 }
 
-fn time(name: &'static str, written: &Option<String>, usual: Duration) -> Result<Duration> {
+pub(super) fn time(
+    name: &'static str,
+    written: &Option<String>,
+    usual: Duration,
+) -> Result<Duration> {
     written.as_deref().map_or(Ok(usual), units::duration).context(name)
 }
 

@@ -8,6 +8,7 @@ use super::{
     host, screen,
 };
 
+mod audit;
 mod cluster;
 mod host_list;
 mod hosts;
@@ -39,6 +40,8 @@ pub(crate) enum Verb {
     /// Ask hosts what they have, and correct what differs
     #[command(alias = "reconcile_tasks")]
     ReconcileTasks(reconcile::Args),
+    /// Show who did what
+    Audit(audit::Args),
     /// Show hosts' maintenance
     #[command(alias = "host_status")]
     HostStatus(hosts::Named),
@@ -68,6 +71,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::IncreaseQuota(args) => quota::increase(&args, global),
         Verb::PruneTasks(args) => prune::run(&args, global),
         Verb::ReconcileTasks(args) => reconcile::run(&args, global),
+        Verb::Audit(args) => audit::run(&args, global),
         Verb::HostStatus(named) => named.find(global).and_then(|it| host::status::run(&it, global)),
         Verb::HostDeactivate(named) => {
             named.find(global).and_then(|it| host::maintenance::announce(&it, global))

@@ -82,9 +82,30 @@ pub(super) fn read(body: &[u8]) -> Result<DrainRequest, Problem> {
     }
 }
 
+/// In a sentence.
+pub(super) fn in_words(DrainRequest { policy, timeout_secs, .. }: &DrainRequest) -> String {
+    let stay = match policy {
+        SlaPolicy::Percentage { percentage, .. } => format!("{percentage} % of each job stay up"),
+        SlaPolicy::Count { count, .. } => format!("{count} instances of each job stay up"),
+        SlaPolicy::Coordinator { .. } => "a coordinator decides".into(),
+    };
+    match timeout_secs {
+        0 => "At once".into(),
+        secs => format!("Within {secs} s; {stay} until then"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_told_in_a_sentence() {
+        let told = |body: &str| in_words(&read(body.as_bytes()).unwrap());
+        assert_eq!(told("{}"), "At once");
+        let body = r#"{"percentage": 95, "timeout_secs": 60}"#;
+        assert_eq!(told(body), "Within 60 s; 95 % of each job stay up until then");
+    }
 
     #[test]
     fn what_is_not_said_is_as_in_aurora() {

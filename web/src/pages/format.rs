@@ -63,6 +63,16 @@ pub(crate) fn host_mode(mode: &str) -> Look {
     }
 }
 
+/// What came of somebody's deed.
+pub(crate) fn outcome(outcome: &str) -> Look {
+    match outcome {
+        "done" => Look { name: "done", class: "finished", glyph: "✓" },
+        "refused" => Look { name: "refused", class: "failed", glyph: "✕" },
+        "under way" => Look { name: "under way", class: "starting", glyph: "◔" },
+        _ => Look { name: "unknown", class: "lost", glyph: "?" },
+    }
+}
+
 /// `2026-11-21T01:49:42Z`.
 pub(crate) fn iso(at: &Timestamp) -> String {
     let Ok(ms) = i64::try_from(at.0) else { return String::new() };

@@ -4,14 +4,15 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path, Query},
 };
-use airglow_model::{ids::HostId, machine::Timestamp};
+use airglow_model::{audit::Filter, ids::HostId, machine::Timestamp};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Section, Shell, Sorry, format, render, share};
+use super::{Section, Shell, Sorry, format, job::DEEDS, render, share};
 use crate::{
     Site,
-    api::{Alike, DrainProgress, HostDetail, HostSummary},
+    api::{Alike, AuditEntry, DrainProgress, HostDetail, HostSummary},
+    audit,
     hosts::no_such_host,
     show,
 };
@@ -34,6 +35,7 @@ struct HostPage {
     host: HostSummary,
     detail: HostDetail,
     waits: Vec<Waiting>,
+    audit: Vec<AuditEntry>,
     page: usize,
     pages: usize,
 }
@@ -85,9 +87,11 @@ pub(crate) async fn host(
     let page = choice.page.unwrap_or(1).clamp(1, pages);
     detail.tasks = detail.tasks.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
     let waits = detail.host.drain.as_ref().map(waiting).unwrap_or_default();
+    let audit = audit::find(&site, Filter::of_host(&host), None, DEEDS).await?;
     let shell = Shell::new(&site, host.to_string(), Section::Hosts);
     let shell = shell.live(format!("host={}", format::segment(&host.0)));
-    render(&HostPage { shell, host: detail.host.clone(), detail, waits, page, pages })
+    let host = detail.host.clone();
+    render(&HostPage { shell, host, detail, waits, audit, page, pages })
 }
 
 /// One entry for each reason, not for each task.

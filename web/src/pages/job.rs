@@ -7,6 +7,7 @@ use actix_web::{
     web::{Data, Path, Query},
 };
 use airglow_model::{
+    audit::Filter,
     ids::JobKey,
     instances::InstanceSet,
     task::{Status, Task},
@@ -18,14 +19,16 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, events_of, format, render, roles::kind_name};
 use crate::{
     Site,
-    api::{Config, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary, VetoCount},
-    jobs, show, sla,
+    api::{AuditEntry, Config, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary, VetoCount},
+    audit, jobs, show, sla,
 };
 
 /// Rows of the table on one page.
 const ROWS: usize = 50;
 /// Ended runs that are shown.
 const HISTORY: usize = 20;
+/// Deeds that are shown.
+pub(super) const DEEDS: usize = 20;
 /// More cells than this, and one stands for several instances.
 const CELLS_MAX: usize = 2000;
 
@@ -75,6 +78,7 @@ struct JobPage {
     configs: Vec<Shown>,
     history: Vec<TaskSummary>,
     sla: Option<JobSla>,
+    audit: Vec<AuditEntry>,
 }
 
 /// A configuration, and all of it as JSON.
@@ -119,6 +123,7 @@ pub(crate) async fn job(
     let page = site.scheduler.view().read(|view| page(view, &key, shell, &choice));
     let mut page = page.ok_or_else(|| jobs::no_such_job(&key))?;
     page.sla = sla::of_job(&site, &key).await?;
+    page.audit = audit::find(&site, Filter::of_job(&key), None, DEEDS).await?;
     page.history = match page.job.history {
         0 => vec![],
         _ => jobs::ended(&site, key, None, HISTORY).await?,
@@ -150,6 +155,7 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
         configs: show::configs(it).into_iter().map(Shown::new).collect(),
         history: vec![],
         sla: None,
+        audit: vec![],
         job,
     })
 }

@@ -37,7 +37,8 @@ fn view(wanted: &str, ended: &str, unborn: &str) -> View {
                 config,
                 generation: 1,
                 policy: Policy::default(),
-                message: String::new(), update: None },
+                message: String::new(),
+            },
             Event::Placed { attempt, at: at.clone() },
             Event::Reported { attempt, state, message },
         ];

@@ -30,7 +30,8 @@ fn wanted(config: u32) -> Event {
         config: ConfigId(config),
         generation: 1,
         policy: Policy::default(),
-        message: String::new(), update: None }
+        message: String::new(),
+    }
 }
 
 fn placed() -> Event {

@@ -38,7 +38,13 @@ impl World {
             }
             Some(Record::Job(job)) => format!("{key} wants {}", job.all_wanted()),
             Some(Record::Update(update)) => format!("{key} is {}", update.status),
-            Some(Record::Config(_) | Record::Quota(_) | Record::UpdateEvents(_)) => {
+            Some(
+                Record::Config(_)
+                | Record::Quota(_)
+                | Record::UpdateEvents(_)
+                | Record::Notice(_)
+                | Record::Audit(_),
+            ) => {
                 format!("{key} is written")
             }
             None => format!("{key} is no more"),

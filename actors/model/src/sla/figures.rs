@@ -269,7 +269,8 @@ mod tests {
             window: Duration::from_secs(window),
             percentiles: vec![50.0, 75.0, 90.0, 95.0, 99.0, 99.9],
             durations: [10, 60, 600].map(Duration::from_secs).into(),
-        }, update: None }
+        }
+    }
 
     fn thousandths(figures: &Figures) -> Vec<f64> {
         figures.uptimes_ms.iter().map(|(_, ms)| ms.round() / 1000.0).collect()

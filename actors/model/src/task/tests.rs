@@ -27,7 +27,8 @@ impl Tale {
             config: ConfigId(1),
             generation: 1,
             policy,
-            message: String::new(), update: None });
+            message: String::new(),
+        });
         tale
     }
 
@@ -221,7 +222,7 @@ fn a_line_remembers_how_it_ended_by_itself() {
     assert_eq!((run.exits, exit.status, &*exit.message), (2, Status::Finished, "Attempt(2)"));
     let (policy, message) = (service(), String::new());
     tale.task.run.as_mut().unwrap().state = State::Pending;
-    tale.happens(&Event::Wanted { config: ConfigId(2), generation: 2, policy, message, update: None });
+    tale.happens(&Event::Wanted { config: ConfigId(2), generation: 2, policy, message });
     let run = tale.task.run.as_ref().unwrap();
     assert_eq!((run.config, run.exits, &run.exit), (ConfigId(2), 0, &None));
 }
@@ -266,7 +267,8 @@ fn columns() -> Vec<(&'static str, Event)> {
             config: ConfigId(1),
             generation: 2,
             policy: service(),
-            message: String::new(), update: None },
+            message: String::new(),
+        },
         Event::Wanted {
             config: ConfigId(2),
             generation: 2,
@@ -383,12 +385,14 @@ fn s7_who_is_killed_before_there_was_a_place_leaves_no_trace() {
         config: ConfigId(1),
         generation: 1,
         policy: policy.clone(),
-        message: String::new(), update: None });
+        message: String::new(),
+    });
     tale.happens(&Event::Wanted {
         config: ConfigId(2),
         generation: 2,
         policy,
-        message: String::new(), update: None });
+        message: String::new(),
+    });
     tale.happens(&Event::Placed { attempt: Attempt(1), at: place("a1") });
     assert_eq!(
         tale.text,
@@ -411,7 +415,8 @@ fn a_kill_that_comes_late_does_not_end_what_has_been_wanted_since() {
         config: ConfigId(1),
         generation: 2,
         policy: service(),
-        message: String::new(), update: None });
+        message: String::new(),
+    });
     tale.kill_as_of(1).place().kill_as_of(1).kill_as_of(2);
     assert_eq!(
         tale.text,

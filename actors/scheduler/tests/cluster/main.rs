@@ -22,12 +22,14 @@ use airglow_scheduler::{Config, Refusal, Scheduler, StartError, Unanswered};
 use serde_json::json;
 use tempfile::TempDir;
 
+mod auditing;
 mod drain;
 mod fake;
 mod forecasts;
 mod pruning;
 mod reconciling;
 mod surveying;
+mod webhooks;
 
 use fake::{FakeHost, capacity};
 

@@ -69,7 +69,7 @@ impl Cluster {
         let at = Placement { host: "h1".into(), ports: BTreeMap::new() };
         let policy = Policy { service: true, ..Policy::default() };
         let events = [
-            task::Event::Wanted { config, generation: 1, policy, message: message(), update: None },
+            task::Event::Wanted { config, generation: 1, policy, message: message() },
             task::Event::Placed { attempt, at },
             task::Event::Reported { attempt, state: RunState::Running, message: message() },
         ];

@@ -147,7 +147,8 @@ impl Scene {
             config: ConfigId(id),
             generation,
             policy: task::Policy::default(),
-            message: String::new(), update: None };
+            message: String::new(),
+        };
         if slot.is_active() { slot } else { slot.step(self.now, &wanted).unwrap() }
     }
 
