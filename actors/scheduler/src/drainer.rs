@@ -31,6 +31,7 @@ use tokio::{sync::broadcast::error::RecvError, time::sleep};
 use crate::{
     host::Hosts,
     messages::{Happened, Receipt, Registered, Settled},
+    root::Soil,
     task::Tasks,
     update::Updates,
 };
@@ -62,6 +63,18 @@ pub(crate) struct Around {
     pub(crate) tasks: Addr<Tasks>,
     pub(crate) hosts: Addr<Hosts>,
     pub(crate) updates: Addr<Updates>,
+}
+
+impl Around {
+    pub(crate) fn new(
+        soil: &Soil,
+        tasks: Addr<Tasks>,
+        hosts: Addr<Hosts>,
+        updates: Addr<Updates>,
+    ) -> Self {
+        let Soil { cluster, sla, view, feed, scribe, .. } = soil.clone();
+        Self { cluster, rules: sla, view, feed, scribe, tasks, hosts, updates }
+    }
 }
 
 /// This host is being drained, or has been.

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc},
     thread::{self, JoinHandle},
 };
@@ -26,6 +26,7 @@ use airglow_model::{
     resources::Resources,
     spec::Limits,
     view::View,
+    webhook::Hook,
     wire::{Answer, Question},
 };
 use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
@@ -124,9 +125,7 @@ impl Scheduler {
     /// Comes back when agents can connect and requests be made.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let Config { data, cluster, mesh, limits, policy } = config;
-        fs::create_dir_all(&data)
-            .map_err(|source| StartError::Data { path: data.clone(), source })?;
-        let store = Store::open(&data.join(FILE))?;
+        let store = open(&data)?;
         let view = ReadModel::load_into(View::of(&policy.scheduling), &store)?;
         let feed = Feed::new(store.seq()?);
         let authority = Arc::new(Authority::open_or_create(&data.join(AUTHORITY), &cluster)?);
@@ -364,6 +363,12 @@ impl Scheduler {
 }
 
 /// A scribe whose work is counted.
+fn open(data: &Path) -> Result<Store, StartError> {
+    let unmade = |source| StartError::Data { path: data.to_owned(), source };
+    fs::create_dir_all(data).map_err(unmade)?;
+    Ok(Store::open(&data.join(FILE))?)
+}
+
 fn writing(
     books: (Store, ReadModel, Feed),
     hooks: Vec<Hook>,

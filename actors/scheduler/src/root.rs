@@ -180,17 +180,7 @@ async fn entities(soil: Soil, fate: Fate) {
         stats: soil.stats.clone(),
     };
     nursery.raise(for_tasks, of_tasks);
-    let feed = soil.feed.clone();
-    let around = Around {
-        cluster: soil.cluster,
-        rules: soil.sla,
-        view: view.clone(),
-        feed: soil.feed.clone(),
-        scribe: soil.scribe.clone(),
-        tasks: tasks.clone(),
-        hosts: hosts.clone(),
-        updates: updates.clone(),
-    };
+    let around = Around::new(&soil, tasks.clone(), hosts.clone(), updates.clone());
     let drainer = Drainer::new(around, fate.lifeline()).start();
     let of_hosts = host::Links {
         view: view.clone(),
@@ -203,7 +193,7 @@ async fn entities(soil: Soil, fate: Fate) {
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
     let of_updates = update::Links { jobs: jobs.clone(), drainer };
     nursery.raise(for_updates, of_updates);
-    Overseer::new(view.clone(), feed, updates.clone(), fate.lifeline()).start();
+    Overseer::new(view.clone(), soil.feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));
     let (books, scribe) = ((view, soil.scribe.clone()), soil.scribe);
     let admission =

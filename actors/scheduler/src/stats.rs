@@ -273,7 +273,7 @@ mod tests {
         let policy = Policy { service: true, ..Policy::default() };
         let message = String::new;
         let story = [
-            Event::Wanted { config, generation: 1, policy },
+            Event::Wanted { config, generation: 1, policy, message: message() },
             Event::Placed { attempt, at: at.clone() },
             Event::Reported { attempt, state: RunState::Failed, message: message() },
             Event::TimedOut,

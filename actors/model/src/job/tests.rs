@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     ids::UpdateKey,
     spec::{JobSpec, Limits},
-    update::Side,
+    update::{Direction, Side},
 };
 
 fn config() -> Arc<TaskConfig> {

@@ -101,19 +101,6 @@ impl Job {
             it.id == demand.update.id && !turns
         })
     }
-
-    /// The end of every demand so far for `instances`, and of none that comes later.
-    fn end(&mut self, instances: &InstanceSet, message: &str) {
-        self.give_up(instances);
-        let generation = self.generation;
-        let same = |it: &&mut Unwanted| it.generation == generation && it.message == message;
-        if let Some(unwanted) = self.unwanted.iter_mut().find(same) {
-            unwanted.instances = unwanted.instances.union(instances);
-        } else {
-            let (instances, message) = (instances.clone(), message.to_owned());
-            self.unwanted.push(Unwanted { instances, generation, message });
-        }
-    }
 }
 
 /// What an instance is told that has to end for an update.
