@@ -32,5 +32,7 @@ mod run_verb;
 mod sandboxes;
 /// Many instances.
 mod scale;
+/// Rolling updates that go on while schedulers are killed.
+mod updating;
 /// What others are told, and what can be looked up: webhooks and the audit trail.
 mod webhooks;

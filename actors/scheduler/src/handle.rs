@@ -130,7 +130,6 @@ impl Scheduler {
         let feed = Feed::new(store.seq()?);
         let authority = Arc::new(Authority::open_or_create(&data.join(AUTHORITY), &cluster)?);
         let identity = authority.issue(Role::Scheduler, &cluster)?;
-
         let (failing, store_failed) = oneshot::channel();
         let (lines, stats, surveys) = <(Lines, Stats, Surveys)>::default();
         let (hooks, first_audit) = (policy.webhooks.clone(), store.last_audit()? + 1);
@@ -153,9 +152,9 @@ impl Scheduler {
         let (stop, stopped) = oneshot::channel();
         let (fail, failed) = watch::channel(None);
         let (ready, is_ready) = mpsc::channel();
-        let certifies = authority.clone();
+        let by = authority.clone();
         let work = async move {
-            let listener = match Listener::bind(mesh, &identity, certifies).await {
+            let listener = match Listener::bind(mesh, &identity, by).await {
                 Ok(listener) => listener,
                 Err(source) => {
                     // Whoever tries again at once finds the database closed.
@@ -176,8 +175,8 @@ impl Scheduler {
             .name("scheduler".into())
             .spawn(|| System::new().block_on(work))
             .map_err(StartError::Thread)?;
-        let listening = is_ready.recv().expect("it says whether it could start");
-        let mesh = listening.map_err(|source| StartError::Listen { addr: mesh, source })?;
+        let ready = is_ready.recv().expect("it says whether it could start");
+        let mesh = ready.map_err(|source| StartError::Listen { addr: mesh, source })?;
         let running = Mutex::new(Some(Running { stop, thread }));
         let store = Mutex::new(Some(store));
         let inner = Inner {
