@@ -83,7 +83,9 @@ fn each_instance_is_updated_exactly_once_though_the_scheduler_is_killed_thrice()
     let actions = actions(&detail);
     assert_eq!(actions.len(), INSTANCES as usize);
     for (instance, seen) in &actions {
-        assert_eq!(seen, &["UPDATING", "UPDATED"], "instance {instance}");
+        let told = detail["instance_events"].as_array().unwrap().iter();
+        let told: Vec<_> = told.filter(|it| it["instance"] == *instance).collect();
+        assert_eq!(seen, &["UPDATING", "UPDATED"], "instance {instance}: {told:?}");
     }
     assert_eq!(configs(&cluster), [(2, INSTANCES as usize)].into());
 

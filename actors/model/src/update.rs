@@ -240,6 +240,11 @@ impl Update {
         self.target.iter().chain(&self.initial).map(|it| it.config)
     }
 
+    /// What happened to instances with the last step.
+    pub fn news(&self) -> &[InstanceEvent] {
+        &self.news
+    }
+
     /// When it waits for a pulse, if it needs any and none comes before.
     pub fn pulse_due_at(&self) -> Option<Timestamp> {
         let every = Duration::from_millis(self.settings.pulse_ms?);

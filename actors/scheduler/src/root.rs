@@ -191,7 +191,7 @@ async fn entities(soil: Soil, fate: Fate) {
     };
     nursery.raise(for_hosts, of_hosts);
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
-    let of_updates = update::Links { jobs: jobs.clone(), drainer };
+    let of_updates = update::Links { jobs: jobs.clone(), drainer, stats: soil.stats.clone() };
     nursery.raise(for_updates, of_updates);
     Overseer::new(view.clone(), soil.feed, updates.clone(), fate.lifeline()).start();
     view.read(|view| wake(view, &hosts, &jobs, &tasks));

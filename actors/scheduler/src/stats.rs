@@ -26,9 +26,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::notices::Notices;
+use self::{notices::Notices, updates::Updates};
 
 mod notices;
+mod updates;
 
 /// Clones count into the same numbers.
 #[derive(Clone, Debug)]
@@ -66,6 +67,7 @@ pub struct Stats {
     pub(crate) unsaid: Gauge,
     /// What receivers of webhooks are told.
     pub(crate) notices: Notices,
+    pub(crate) updates: Updates,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -136,6 +138,7 @@ impl Default for Stats {
             arrivals: Gauge::default(),
             unsaid: Gauge::default(),
             notices: Notices::default(),
+            updates: Updates::default(),
         }
     }
 }
@@ -234,6 +237,7 @@ impl Stats {
         registry.register("reserved_hosts", help, it.reserved.clone());
         self.register_lines(registry);
         it.notices.register(registry);
+        it.updates.register(registry);
     }
 
     /// Whoever waits for the disk, for the matchmaker's next look, or to be told something.

@@ -12,6 +12,7 @@ use airglow_model::{
 use airglow_store::ReadModel;
 
 use crate::{
+    Stats,
     drainer::{Drainer, Rolls},
     entity::{Entity, Role},
     job::Jobs,
@@ -23,6 +24,7 @@ pub(crate) type Updates = Supervisor<Entity<Update>, UpdateKey>;
 pub(crate) struct Links {
     pub(crate) jobs: Addr<Jobs>,
     pub(crate) drainer: Addr<Drainer>,
+    pub(crate) stats: Stats,
 }
 
 impl Role for Update {
@@ -68,6 +70,9 @@ impl Role for Update {
                 }
             };
             links.jobs.do_send(To(self.key.job.clone(), Happened(event)));
+        }
+        if let Some(before) = before {
+            links.stats.updates.stepped(before, self);
         }
     }
 }

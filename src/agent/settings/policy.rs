@@ -83,13 +83,15 @@ impl PreemptionTable {
     }
 }
 
-/// What is kept of runs that have ended.
+/// What is kept of runs and updates that have ended.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HistoryTable {
     age_max: Option<String>,
     runs_per_job_max: Option<u32>,
     age_min: Option<String>,
+    updates_age_max: Option<String>,
+    updates_per_job_max: Option<u32>,
 }
 
 impl HistoryTable {
@@ -99,6 +101,12 @@ impl HistoryTable {
             age: time("scheduler.history.age_max", &self.age_max, usual.age)?,
             per_job: self.runs_per_job_max.unwrap_or(usual.per_job),
             at_least: time("scheduler.history.age_min", &self.age_min, usual.at_least)?,
+            updates_age: time(
+                "scheduler.history.updates_age_max",
+                &self.updates_age_max,
+                usual.updates_age,
+            )?,
+            updates_per_job: self.updates_per_job_max.unwrap_or(usual.updates_per_job),
             ..usual
         })
     }

@@ -1,6 +1,7 @@
 //! A scheduler here, and its hosts in another process.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::{
@@ -11,9 +12,15 @@ use std::{
 };
 
 use airglow_model::{
-    config::Job, host::Contact, ids::JobKey, policy::Policy, task::Status, view::JobView,
+    config::Job,
+    host::Contact,
+    ids::JobKey,
+    policy::Policy,
+    task::Status,
+    update::{self, Asked},
+    view::{JobView, UpdateView},
 };
-use airglow_scheduler::{Config, Scheduler};
+use airglow_scheduler::{Config, Scheduler, StartUpdate};
 use tempfile::TempDir;
 
 use crate::{GLANCE, hosts, limits};
@@ -38,6 +45,7 @@ impl Drop for Hosts {
     }
 }
 
+#[allow(dead_code, reason = "each benchmark does something else with it")]
 impl Cluster {
     /// Comes back when all hosts are connected.
     pub(crate) fn start(count: usize, report: bool) -> Self {
@@ -90,6 +98,26 @@ impl Cluster {
 
     pub(crate) fn create_one(&self, job: Job) {
         block_on(self.scheduler.create(job, "bench")).unwrap();
+    }
+
+    /// All of them to these configurations, all at once.
+    pub(crate) fn update(&self, jobs: Vec<Job>) {
+        let start = |job| StartUpdate {
+            job,
+            only: None,
+            asked: Asked { by: "bench".into(), message: String::new() },
+            metadata: BTreeMap::new(),
+        };
+        let requests = jobs.into_iter().map(|it| self.scheduler.start_update(start(it)));
+        for answer in block_on(futures(requests)) {
+            answer.unwrap().unwrap();
+        }
+    }
+
+    /// How many updates have ended well.
+    pub(crate) fn rolled_forward(&self) -> usize {
+        let is_done = |it: &&UpdateView| it.update.status == update::Status::RolledForward;
+        self.scheduler.view().read(|view| view.updates.values().filter(is_done).count())
     }
 
     pub(crate) fn placed(&self, job: &JobKey) -> u32 {

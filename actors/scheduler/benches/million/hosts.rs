@@ -40,6 +40,7 @@ struct Host {
     /// Says that what it was told to run runs.
     reports: bool,
     tasks: RefCell<Vec<Inventoried>>,
+    said: Cell<u64>,
 }
 
 /// How many launches all of them have heard is told so often.
@@ -48,7 +49,19 @@ const TELL_EVERY: Duration = Duration::from_millis(5);
 /// How many knock at once; the scheduler lets no more than 256 in at a time.
 const KNOCKING: usize = 32;
 
-pub(crate) fn run(addr: SocketAddr, token: &JoinToken, count: usize, reports: bool) {
+/// Whether this program was started to be hosts; then they have ended when this comes back.
+pub(crate) fn are_meant(arguments: &[String]) -> bool {
+    let [WORD, addr, token, count, reports] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    else {
+        return false;
+    };
+    let (addr, token, count) = (addr.parse(), token.parse::<JoinToken>(), count.parse());
+    run(addr.unwrap(), &token.unwrap(), count.unwrap(), reports.parse().unwrap());
+    true
+}
+
+fn run(addr: SocketAddr, token: &JoinToken, count: usize, reports: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
     let launches = Rc::new(Cell::new(0));
@@ -96,7 +109,7 @@ impl Host {
             attributes,
             capacity: Capacity { resources, ports: vec![(31_000, 32_000)], ..Capacity::default() },
         };
-        Self { hello, reports, tasks: RefCell::default() }
+        Self { hello, reports, tasks: RefCell::default(), said: Cell::new(0) }
     }
 
     async fn converse(
@@ -131,23 +144,35 @@ impl Host {
     }
 
     fn hear(&self, heard: Heard, launches: &Cell<u64>) -> Option<Status> {
-        if &*heard.say != "launch" {
-            return None;
+        match &*heard.say {
+            "launch" => self.launch(heard, launches),
+            "kill" => self.kill(&heard.task_id?),
+            _ => None,
         }
+    }
+
+    /// It is gone at once; what is not there has nothing to say.
+    fn kill(&self, id: &TaskId) -> Option<Status> {
+        let mut tasks = self.tasks.borrow_mut();
+        let index = tasks.iter().position(|it| it.task_id == *id)?;
+        let Inventoried { task, attempt, task_id, .. } = tasks.swap_remove(index);
+        self.reports.then(|| self.status(task, attempt, task_id, RunState::Killed))
+    }
+
+    fn status(&self, task: TaskKey, attempt: Attempt, id: TaskId, state: RunState) -> Status {
+        let seq = self.said.get() + 1;
+        self.said.set(seq);
+        Status { seq, task, attempt, task_id: id, state, message: String::new(), at: now() }
+    }
+
+    fn launch(&self, heard: Heard, launches: &Cell<u64>) -> Option<Status> {
         let (Some(task), Some(attempt), Some(task_id)) = (heard.task, heard.attempt, heard.task_id)
         else {
             panic!("a launch that does not say of what");
         };
         let state = RunState::Running;
-        let status = self.reports.then(|| Status {
-            seq: self.tasks.borrow().len() as u64 + 1,
-            task: task.clone(),
-            attempt,
-            task_id: task_id.clone(),
-            state,
-            message: String::new(),
-            at: now(),
-        });
+        let status =
+            self.reports.then(|| self.status(task.clone(), attempt, task_id.clone(), state));
         self.tasks.borrow_mut().push(Inventoried { task, attempt, task_id, state });
         launches.set(launches.get() + 1);
         status

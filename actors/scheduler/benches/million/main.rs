@@ -38,16 +38,8 @@ const RACKS: usize = 50;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [hosts::WORD, addr, token, count, reports] =
-        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
-    {
-        let (addr, token, count) = (addr.parse(), token.parse(), count.parse());
-        return hosts::run(
-            addr.unwrap(),
-            &token.unwrap(),
-            count.unwrap(),
-            reports.parse().unwrap(),
-        );
+    if hosts::are_meant(&arguments) {
+        return;
     }
     // Whoever only wants to know whether it works does not want all of it.
     let small = !arguments.iter().any(|it| it == "--bench");

@@ -29,6 +29,7 @@ mod forecasts;
 mod pruning;
 mod reconciling;
 mod surveying;
+mod updates;
 mod webhooks;
 
 use fake::{FakeHost, capacity};
