@@ -70,6 +70,8 @@ pub(crate) struct Entity<M: Role> {
     state: M,
     shared: Rc<Shared<M>>,
     alarm: Option<SpawnHandle>,
+    /// A step is on its way to the disk.
+    is_stepping: bool,
     /// How much was sent to it: when that is all, it may leave.
     heard: u32,
     _lifeline: Lifeline<M::Key>,
@@ -100,12 +102,20 @@ impl<M: Role> Entity<M> {
         shared: Rc<Shared<M>>,
     ) -> Addr<Self> {
         let (key, state) = (key.clone(), M::unborn(key.clone()));
-        let entity = Self { key, state, shared, alarm: None, heard: 0, _lifeline: lifeline };
+        let entity = Self {
+            key,
+            state,
+            shared,
+            alarm: None,
+            is_stepping: false,
+            heard: 0,
+            _lifeline: lifeline,
+        };
         Actor::start(entity)
     }
 
     fn hear(
-        &self,
+        &mut self,
         at: Timestamp,
         event: &M::Event,
         receipt: Option<Receipt>,
@@ -128,6 +138,7 @@ impl<M: Role> Entity<M> {
                 return self.leave_if_resting();
             }
         };
+        self.is_stepping = true;
         let changes = next.changes(Some(&self.state));
         if changes.is_empty() {
             return self.become_quietly(next, receipt, ctx);
@@ -150,6 +161,7 @@ impl<M: Role> Entity<M> {
     }
 
     fn become_next(&mut self, next: M, receipt: Option<Receipt>, ctx: &mut Context<Self>) {
+        self.is_stepping = false;
         let before = std::mem::replace(&mut self.state, next);
         if let Some(receipt) = receipt {
             receipt.settle(Settled::Committed);
@@ -243,6 +255,11 @@ impl<M: Role> Handler<Alarm> for Entity<M> {
     /// back, and by a second look the deadline would not have come, and nobody would set another.
     fn handle(&mut self, Alarm: Alarm, ctx: &mut Self::Context) {
         self.alarm = None;
+        // `wait` holds the mailbox, but not a timer that has run out by the time that a message is
+        // handled. The next state sets another.
+        if self.is_stepping {
+            return;
+        }
         let at = now();
         match self.state.deadline() {
             Some((deadline, event)) if deadline <= at => self.hear(at, &event, None, ctx),

@@ -177,8 +177,8 @@ impl Scheduler {
             .map_err(StartError::Thread)?;
         let ready = is_ready.recv().expect("it says whether it could start");
         let mesh = ready.map_err(|source| StartError::Listen { addr: mesh, source })?;
-        let running = Mutex::new(Some(Running { stop, thread }));
-        let store = Mutex::new(Some(store));
+        let (running, store) =
+            (Mutex::new(Some(Running { stop, thread })), Mutex::new(Some(store)));
         let inner = Inner {
             view,
             feed,
