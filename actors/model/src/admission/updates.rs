@@ -9,7 +9,7 @@ use crate::{
     job,
     quota::Balance,
     update::{Diff, Request, Update},
-    view::View,
+    view::{JobView, View},
 };
 
 #[cfg(test)]
@@ -53,6 +53,9 @@ pub fn draft(
     rules: Rules,
 ) -> Result<Option<Updated>, Refusal> {
     let key = request.key.job.clone();
+    if let Some(update) = view.jobs.get(&key).and_then(JobView::updating) {
+        return Err(Refusal::Updating(update));
+    }
     if config.kind != Kind::Service {
         return Err(Refusal::NotUpdatable(key));
     }

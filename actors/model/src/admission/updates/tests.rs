@@ -44,6 +44,17 @@ fn job(cmdline: &str, cpu: f64, instances: u32, more: &[(&str, Value)]) -> Check
     spec.check(&Limits::usual("c")).unwrap()
 }
 
+fn request(to: &Checked, only: Option<&str>) -> Request {
+    Request {
+        key: UpdateKey { job: key(), id: UpdateId("u1".into()) },
+        at: Timestamp(2),
+        asked: Asked::default(),
+        metadata: BTreeMap::new(),
+        settings: Settings::from(&to.update_config),
+        only: only.map(|it| it.parse().unwrap()),
+    }
+}
+
 impl Cluster {
     fn with(created: &Checked) -> Self {
         let instances = InstanceSet::first(created.instances);
@@ -79,15 +90,7 @@ impl Cluster {
     }
 
     fn wish(&self, to: &Checked, only: Option<&str>) -> Result<Admitted, Refusal> {
-        let request = Request {
-            key: UpdateKey { job: key(), id: UpdateId("u1".into()) },
-            at: Timestamp(2),
-            asked: Asked::default(),
-            metadata: BTreeMap::new(),
-            settings: Settings::from(&to.update_config),
-            only: only.map(|it| it.parse().unwrap()),
-        };
-        let (config, request) = (Arc::new(to.config.clone()), Box::new(request));
+        let (config, request) = (Arc::new(to.config.clone()), Box::new(request(to, only)));
         let wish = super::super::Wish::Update { config, count: to.instances, request };
         super::super::admit(&self.view, &key(), wish, RULES)
     }
@@ -156,7 +159,11 @@ fn s55_one_update_at_a_time_and_nothing_else_meanwhile() {
     cluster.begin(&job("two", 1.0, 3, &[]));
     let busy =
         "job www/prod/web is being updated (update u1): wait for the end of that, or abort it";
-    assert_eq!(cluster.says(&job("three", 1.0, 3, &[]), None), busy);
+    let third = job("three", 1.0, 3, &[]);
+    assert_eq!(cluster.says(&third, None), busy);
+    let (config, request) = (Arc::new(third.config.clone()), request(&third, None));
+    let drafted = draft(&cluster.view, config, 3, request, RULES).map(drop);
+    assert_eq!(drafted.unwrap_err().to_string(), busy);
     let kill = super::super::Wish::Kill { instances: None, message: String::new() };
     let refused = super::super::admit(&cluster.view, &key(), kill, RULES).unwrap_err();
     assert_eq!(refused.to_string(), busy);
