@@ -21,6 +21,7 @@ mod config;
 pub(crate) mod dev;
 mod exit;
 mod folders;
+mod forecast;
 mod host;
 mod job;
 mod key;

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 
-use airglow_model::machine::Timestamp;
-use airglow_web::api::{
-    Amount, Change, ConfigDiff, JobForecast, Placement, Preempted, QuotaForecast, Waiting,
-};
+use airglow_web::api::JobForecast;
 use anstyle::AnsiColor;
-use serde_json::Value;
 
-use super::{Code, Failure, FullKey, Global, InFile, Outcome, screen, why};
+use super::{
+    super::forecast::{counted, diff, placements, preempted, quota, unplaced},
+    Code, Failure, FullKey, Global, InFile, Outcome, screen,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,12 +39,7 @@ fn render(key: &FullKey, it: &JobForecast) -> String {
     if !it.placements.is_empty() {
         parts.push(placements(&it.placements));
     }
-    parts.extend(it.pending.iter().map(|unplaced| {
-        let instances = &unplaced.instances;
-        let count = counted(instances.len(), "instance");
-        let reason = reason(&unplaced.why);
-        format!("{count} would stay PENDING ({instances}): {reason}\n")
-    }));
+    parts.extend(it.pending.iter().map(unplaced));
     parts.extend(it.preempted.iter().map(preempted));
     parts.push(quota(&it.quota));
     parts.join("\n")
@@ -66,94 +60,9 @@ fn head(key: &FullKey, it: &JobForecast) -> String {
     text
 }
 
-fn diff(ConfigDiff { number, instances, changes }: &ConfigDiff) -> String {
-    let whose = match instances.is_empty() {
-        true => "which ran last".to_owned(),
-        false => format!("of {instances}"),
-    };
-    if changes.is_empty() {
-        return format!("Nothing differs from configuration {number}, {whose}.\n");
-    }
-    let changes: String = changes.iter().map(change).collect();
-    format!("Differs from configuration {number}, {whose}:\n{changes}")
-}
-
-fn change(Change { pointer, from, to }: &Change) -> String {
-    let side = |sign: &str, color: AnsiColor, value: &Option<Value>| {
-        let lines = value.iter().flat_map(|it| {
-            let text = it.as_str().map_or_else(|| it.to_string(), str::to_owned);
-            text.lines().map(str::to_owned).collect::<Vec<_>>()
-        });
-        let line = |it: String| {
-            screen::paint(&format!("  {sign} {}", screen::plain(&it)), color.on_default()) + "\n"
-        };
-        lines.map(line).collect::<String>()
-    };
-    let (from, to) = (side("-", AnsiColor::Red, from), side("+", AnsiColor::Green, to));
-    format!("  {pointer}\n{from}{to}")
-}
-
-/// More would scroll everything else away.
-const HOSTS_SHOWN: usize = 30;
-
-fn placements(all: &[Placement]) -> String {
-    let row = |it: &Placement| {
-        vec![it.host.clone(), it.instances.len().to_string(), it.instances.to_string()]
-    };
-    let rows = all.iter().take(HOSTS_SHOWN).map(row);
-    let table = screen::table(&["HOST", "COUNT", "INSTANCES"], rows);
-    match all.len().checked_sub(HOSTS_SHOWN) {
-        None | Some(0) => format!("{table}\n"),
-        Some(more) => format!("{table}\n… and {more} more; --write-json has them all\n"),
-    }
-}
-
-fn reason(Waiting { hosts, vetoes, nearest }: &Waiting) -> String {
-    if *hosts == 0 {
-        "there is no host.".into()
-    } else {
-        why::vetoes(*hosts, vetoes, nearest.as_ref())
-    }
-}
-
-fn preempted(Preempted { after_secs, tasks }: &Preempted) -> String {
-    let long = screen::age(Timestamp(0), Timestamp(after_secs * 1000));
-    let tasks: String = tasks.iter().map(|it| format!("  {} on {}\n", it.task, it.host)).collect();
-    format!("After {long} these would have to give way:\n{tasks}")
-}
-
-fn quota(QuotaForecast { role, limit, used_before, used_after, short }: &QuotaForecast) -> String {
-    let Some(limit) = limit else { return format!("Quota of {role}: none is set\n") };
-    let amounts = |of: fn(&Amount) -> f64| (of(used_before), of(used_after), of(limit));
-    let rows = [
-        ("CPU", amounts(|it| it.cpu), "core(s)"),
-        ("RAM", amounts(|it| it.ram_mb as f64), "MB"),
-        ("Disk", amounts(|it| it.disk_mb as f64), "MB"),
-    ];
-    let mut text = format!("Quota of {role}:\n");
-    for (what, (before, after, limit), unit) in rows {
-        let bar = bar(after, limit);
-        text += &format!("  {what:4} {bar} {before} → {after} of {limit} {unit}\n");
-    }
-    for short in short {
-        text += &format!("  {}\n", screen::paint(short, AnsiColor::Red.on_default()));
-    }
-    text
-}
-
-/// How much of the limit is used, in tenths.
-fn bar(used: f64, limit: f64) -> String {
-    let share = if limit > 0.0 { (used / limit).clamp(0.0, 1.0) } else { 1.0 };
-    (1..=10).map(|tenth| if f64::from(tenth) <= share * 10.0 { '█' } else { '░' }).collect()
-}
-
-fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -243,6 +152,5 @@ Quota of www:
   CPU quota exceeded by 0.50 core(s)
 "
         );
-        assert_eq!((bar(3.0, 10.0), bar(0.0, 0.0)), ("███░░░░░░░".into(), "██████████".into()));
     }
 }

@@ -4,9 +4,12 @@
 use std::{collections::BTreeMap, io::Write};
 
 use airglow_model::{instances::InstanceSet, machine::Timestamp, task::Status};
-use airglow_web::api::{JobDetail, NearestHost, PendingTask, PlaceMade, VetoCount};
+use airglow_web::api::{JobDetail, PendingTask, PlaceMade};
 
-use super::{Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job, screen, wait};
+use super::{
+    super::forecast::vetoes, Code, Failure, FullKey, Global, InstanceSpec, Outcome, no_such_job,
+    screen, wait,
+};
 
 pub(crate) fn run(InstanceSpec { key, instances }: &InstanceSpec, global: &Global) -> Outcome {
     let session = global.session(&key.cluster)?;
@@ -100,22 +103,10 @@ fn made(place: &PlaceMade) -> String {
     format!("a place is being made on {} by ending {}", place.host, place.named())
 }
 
-/// What speaks against how many hosts.
-pub(super) fn vetoes(all: usize, vetoes: &[VetoCount], nearest: Option<&NearestHost>) -> String {
-    let hosts = |count: usize| if count == 1 { "host" } else { "hosts" };
-    let mut text = format!("no host fits, of {all} {}.", hosts(all));
-    for veto in vetoes {
-        let line = format!("\n  {} on {} {}", veto.reason, veto.hosts, hosts(veto.hosts));
-        text.push_str(&line);
-    }
-    if let Some(nearest) = nearest {
-        text.push_str(&format!("\n  Nearest: {} ({})", nearest.host, nearest.misses));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use airglow_web::api::{NearestHost, VetoCount};
+
     use super::*;
 
     fn pending(instance: u32) -> PendingTask {
