@@ -17,6 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use ureq::{Body, http::Response};
 
+mod updates;
+
 /// How often a scheduler is tried that has never answered.
 const ATTEMPTS: u32 = 4;
 /// How often one is tried that answered before: long enough for it to be restarted.

@@ -132,6 +132,11 @@ impl Written {
         key_of(&self.spec)
     }
 
+    /// Another one, in place of this.
+    pub(crate) fn with_spec(&self, spec: JobSpec) -> Self {
+        Self { spec, file: self.file.clone() }
+    }
+
     /// What is wrong in any cluster is told before one is asked.
     fn check(&self) -> Outcome {
         self.checked().map(drop)
@@ -160,14 +165,19 @@ impl Written {
             | ClientError::Broken(_)
             | ClientError::Strange { .. } => return error.into(),
         };
-        let complaints = problem.errors.into_iter().map(|it| Complaint {
-            // It was the only one in the request.
-            pointer: it.pointer.strip_prefix("/jobs/0").unwrap_or_default().to_owned(),
-            detail: it.detail,
-        });
+        let complaints = problem
+            .errors
+            .into_iter()
+            .map(|it| Complaint { pointer: in_job(&it.pointer).to_owned(), detail: it.detail });
         let explained = self.file.explain(&self.spec, complaints.collect());
         told("", &explained).known_as(Code::Scheduler)
     }
+}
+
+/// From a place in a request to that in its only job.
+fn in_job(pointer: &str) -> &str {
+    let only = ["/jobs/0", "/job"].iter().find_map(|it| pointer.strip_prefix(it));
+    only.unwrap_or_default()
 }
 
 fn invalid(error: &aurora::ConfigError) -> Failure {
@@ -211,6 +221,15 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_in_a_request_is_one_in_its_job() {
+        for (pointer, expected) in
+            [("/jobs/0/name", "/name"), ("/job/task/name", "/task/name"), ("/instances", "")]
+        {
+            assert_eq!(in_job(pointer), expected, "{pointer}");
+        }
+    }
 
     #[test]
     fn a_binding_has_a_name_and_a_value() {

@@ -19,6 +19,7 @@ mod browser;
 mod clusters;
 mod config;
 pub(crate) mod dev;
+mod diff;
 mod exit;
 mod folders;
 mod forecast;
@@ -32,6 +33,7 @@ mod screen;
 mod simulate;
 mod sla;
 mod task;
+mod update;
 mod wait;
 
 use clusters::{Address, Clusters};
@@ -76,6 +78,9 @@ enum Noun {
     /// Create, change and look at jobs
     #[command(subcommand, arg_required_else_help = true)]
     Job(job::Verb),
+    /// Bring jobs to new configurations while they run
+    #[command(subcommand, arg_required_else_help = true)]
+    Update(update::Verb),
     /// Look at single tasks
     #[command(subcommand, arg_required_else_help = true)]
     Task(task::Verb),
@@ -133,6 +138,7 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Run(args) => run::run(args, global),
         Noun::Agent(args) => agent::run(args),
         Noun::Job(verb) => job::run(verb, global),
+        Noun::Update(verb) => update::run(verb, global),
         Noun::Task(verb) => task::run(verb, global),
         Noun::Config(verb) => config::run(verb, global),
         Noun::Host(verb) => host::run(verb, global),
@@ -156,6 +162,7 @@ fn log(noun: &Noun, verbose: bool) {
         Noun::Dev(_)
         | Noun::Run(_)
         | Noun::Job(_)
+        | Noun::Update(_)
         | Noun::Task(_)
         | Noun::Config(_)
         | Noun::Host(_)
@@ -250,6 +257,11 @@ impl Session {
     }
 }
 
+/// The kind of problem that a job has as long as it is being updated.
+const JOB_UPDATING: &str = "/problems/job-updating";
+const LOCKED: &str = "\tError: job is locked by an active update.\n\tRun 'airglow update abort' or \
+                      wait for the active update to finish ('airglow update wait').";
+
 fn cluster_of(job: &JobDetail) -> Option<&str> {
     job.configs.first().map(|it| it.job.cluster.as_str())
 }
@@ -265,6 +277,9 @@ impl From<ClientError> for Failure {
                 .hint("Look at what happened with `airglow job status` before asking again."),
             ClientError::Refused(problem) => match problem.status {
                 401 | 403 => Self::new(Code::Forbidden, message),
+                _ if problem.kind == JOB_UPDATING => {
+                    Self::new(Code::Scheduler, message).hint(LOCKED)
+                }
                 _ => Self::new(Code::Scheduler, message),
             },
             ClientError::Strange { .. } => Self::new(Code::Unknown, message)
@@ -294,6 +309,12 @@ mod tests {
         assert_eq!(code(403), Some(Code::Forbidden));
         assert_eq!(code(409), Some(Code::Scheduler));
         assert_eq!(code(422), Some(Code::Scheduler));
+        let kind = JOB_UPDATING.to_owned();
+        let problem = Problem { kind, status: 409, ..Problem::default() };
+        let Failure::Told { next, .. } = ClientError::Refused(Box::new(problem)).into() else {
+            panic!("a refusal is told");
+        };
+        assert!(next.is_some_and(|it| it.contains("Run 'airglow update abort'")));
         let broken = Failure::from(ClientError::Broken(ureq::Error::ConnectionFailed));
         assert_eq!(broken.code(), Some(Code::Network));
     }
@@ -308,6 +329,15 @@ mod tests {
             "airglow job killall c/r/e/n --max-total-failures 3",
             "airglow job restart c/r/e/n --watch 1 --max-total-failures=-1",
             "airglow job status c/* --write-json",
+            "airglow job diff c/r/e/n/0-3 file --from c/r/e/m --bind a=b",
+            "airglow update start c/r/e/n/0-3,7 file --bind a=b -m why --wait --strict",
+            "airglow update start c/r/e/n file --metadata a=b --metadata c=d=e --dry-run",
+            "airglow update start c/r/e/n file --healthcheck-interval-seconds 3 --open-browser",
+            "airglow update wait c/r/e/n some-id",
+            "airglow update info c/r/e/n --write-json",
+            "airglow update list c/r --status active --status ROLLED_BACK --user ada",
+            "airglow update rollback c/r/e/n --wait -m worse",
+            "airglow update pulse c/r/e/n",
             "airglow task logs c/r/e/n/0 --process p --run 2 --stderr --follow",
             "airglow dev a.aurora b.aurora --once --port 9000",
             "airglow run a.thermos -P http:80 -P admin:81 -E a=b --user joe --task-id t-1",
@@ -323,6 +353,10 @@ mod tests {
             "airglow job create c/r/e/n file --wait-until LATER",
             "airglow job status a/b/c/d/e",
             "airglow job nonsense",
+            "airglow update start c/r/e/n",
+            "airglow update start c/r/e/n file --metadata a",
+            "airglow update list c --status done",
+            "airglow update pause c/r/e/n/0",
             "airglow run",
             "airglow run a.thermos -P http",
             "airglow run a.thermos --task-id .hidden",

@@ -128,11 +128,23 @@ pub(crate) fn compact_time(at: Timestamp) -> String {
     formatted(at, "%Y%m%d-%H%M%S")
 }
 
+/// Without the day, for what is being watched.
+pub(crate) fn clock(at: Timestamp) -> String {
+    formatted(at, "%H:%M:%S")
+}
+
+/// In UTC and by ISO 8601 without a zone, where Aurora's client told times like that.
+pub(crate) fn utc_time(at: Timestamp) -> String {
+    formatted_in(jiff::tz::TimeZone::UTC, at, "%Y-%m-%dT%H:%M:%S")
+}
+
 fn formatted(at: Timestamp, format: &str) -> String {
+    formatted_in(jiff::tz::TimeZone::system(), at, format)
+}
+
+fn formatted_in(zone: jiff::tz::TimeZone, at: Timestamp, format: &str) -> String {
     let at = i64::try_from(at.0).ok().and_then(|it| jiff::Timestamp::from_millisecond(it).ok());
-    at.map_or_else(String::new, |at| {
-        at.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string()
-    })
+    at.map_or_else(String::new, |at| at.to_zoned(zone).strftime(format).to_string())
 }
 
 /// `3s`, `12m`, `5h`, `9d`: enough to see what is new.
@@ -220,6 +232,11 @@ mod tests {
         assert_eq!(age(120), "2m");
         assert_eq!(age(7200), "2h");
         assert_eq!(age(200_000), "2d");
+    }
+
+    #[test]
+    fn times_of_updates_are_in_utc() {
+        assert_eq!(utc_time(Timestamp(1_403_716_352_999)), "2014-06-25T17:12:32");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::Write};
 
-use airglow_model::spec::{JobSpec, ProcessSpec};
+use airglow_model::spec::{JobSpec, ProcessSpec, UpdateConfig};
 
 use super::{Global, InFile, Outcome, screen};
 
@@ -47,9 +47,19 @@ fn describe(job: &JobSpec) -> String {
     }
     text.field("service", job.service);
     text.field("production", job.production);
+    describe_update(&mut text, &job.update_config);
     text.line(format_args!(""));
     describe_task(&mut text, job);
     text.0
+}
+
+/// By the names that it has in a file; what is not set is left out.
+fn describe_update(text: &mut Text, config: &UpdateConfig) {
+    text.line(format_args!("  update config:"));
+    let config = serde_json::to_value(config).unwrap_or_default();
+    for (name, value) in config.as_object().into_iter().flatten().filter(|(_, it)| !it.is_null()) {
+        text.line(format_args!("    {name}: {value}"));
+    }
 }
 
 fn describe_task(text: &mut Text, job: &JobSpec) {
@@ -129,6 +139,14 @@ Job level information
     rack: limit:1
   service: true
   production: false
+  update config:
+    batch_size: 1
+    max_per_shard_failures: 0
+    max_total_failures: 0
+    rollback_on_failure: true
+    sla_aware: false
+    wait_for_batch_completion: false
+    watch_secs: 45
 
 Task level information
   name: t

@@ -13,6 +13,7 @@ use super::{
 
 mod add;
 mod create;
+mod diff;
 mod inspect;
 mod kill;
 mod list;
@@ -46,6 +47,11 @@ pub(crate) enum Verb {
         #[arg(value_name = "CLUSTER[/ROLE[/ENV[/NAME]]]")]
         pattern: Pattern,
     },
+    /// Show how a job in a configuration file differs from what runs of it
+    ///
+    /// What differs is told by its place in the configuration; the environment variable DIFF_VIEWER
+    /// names a program that is given both sides as files instead.
+    Diff(diff::Args),
     /// Show what a job in a configuration file consists of
     Inspect(inspect::Args),
     /// Tell what creating a job would come to, without doing it
@@ -101,6 +107,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::Restart(args) => restart::run(&args, global),
         Verb::Status { pattern } => status::run(&pattern, global),
         Verb::List { pattern } => list::run(&pattern, global),
+        Verb::Diff(args) => diff::run(&args, global),
         Verb::Inspect(args) => inspect::run(&args, global),
         Verb::Plan(args) => plan::run(&args, global),
         Verb::Why { instances } => why::run(&instances, global),
