@@ -55,7 +55,7 @@ pub(super) fn to_its_end(
     match code(detail.summary.status, hoped_for) {
         None => Ok(()),
         Some(code) => {
-            let run = failed_run(session, key, &detail)?;
+            let run = failed_run(session, key, &detail);
             let logs = run.map(|it| format!("{}/task/{it}", session.address.pages));
             Err(ended(key, &detail, code, logs.as_deref()))
         }
@@ -79,22 +79,18 @@ fn code(status: Status, hoped_for: Status) -> Option<Code> {
     }
 }
 
-/// The newest run that failed with what the update brought, unless it has been forgotten.
-fn failed_run(
-    session: &Session,
-    key: &FullKey,
-    it: &UpdateDetail,
-) -> Result<Option<String>, Failure> {
+/// The newest run that failed with what the update brought. If it has been forgotten, or nobody can
+/// be asked any more, the verdict is told without it.
+fn failed_run(session: &Session, key: &FullKey, it: &UpdateDetail) -> Option<String> {
     if let Some(run) = it.instances.iter().rev().find_map(|it| it.failed_task_id.clone()) {
-        return Ok(Some(run));
+        return Some(run);
     }
-    let failed = it.instance_events.iter().rev().find(|it| it.action == Action::UpdateFailed);
-    let (Some(failed), Some(target)) = (failed, &it.target) else { return Ok(None) };
-    let is_it = |it: &TaskSummary| {
-        it.instance == failed.instance && it.config == target.config && !it.active
-    };
-    let history = session.client.history(&key.job)?;
-    Ok(history.into_iter().find(is_it).map(|it| it.task_id))
+    let failed = it.instance_events.iter().rev().find(|it| it.action == Action::UpdateFailed)?;
+    let config = it.target.as_ref()?.config;
+    let is_it =
+        |it: &TaskSummary| it.instance == failed.instance && it.config == config && !it.active;
+    let history = session.client.history(&key.job).ok()?;
+    history.into_iter().find(is_it).map(|it| it.task_id)
 }
 
 fn ended(key: &FullKey, it: &UpdateDetail, code: Code, logs: Option<&str>) -> Failure {
