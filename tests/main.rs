@@ -34,6 +34,8 @@ mod sandboxes;
 mod scale;
 /// Updates as the command line starts, shows and steers them.
 mod updates;
+/// An update, watched and steered on its page.
+mod update_page;
 /// Rolling updates that go on while schedulers are killed.
 mod updating;
 /// What others are told, and what can be looked up: webhooks and the audit trail.

@@ -15,18 +15,18 @@ use crate::cluster::{Cluster, end_all_below, eventually, fetch, free_port, jobs_
 /// How long a page may take to show something.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const DESKTOP: (u32, u32) = (1280, 800);
-const PHONE: (u32, u32) = (390, 844);
+pub(crate) const DESKTOP: (u32, u32) = (1280, 800);
+pub(crate) const PHONE: (u32, u32) = (390, 844);
 
 /// A browser without a screen, and the driver that steers it.
-struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     profile: TempDir,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Browser {
-    async fn open((width, height): (u32, u32)) -> Self {
+    pub(crate) async fn open((width, height): (u32, u32)) -> Self {
         let port = free_port();
         let profile = TempDir::new().unwrap();
         let driver = Command::new("chromedriver")
@@ -56,11 +56,11 @@ impl Browser {
         Self { driver, profile, client }
     }
 
-    async fn goto(&self, url: &str) {
+    pub(crate) async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    async fn shows(&self, text: &str) {
+    pub(crate) async fn shows(&self, text: &str) {
         let found = Locator::XPath("//body");
         let give_up_at = airglow_kit::now() + LIMIT;
         loop {
@@ -75,12 +75,12 @@ impl Browser {
         }
     }
 
-    async fn run(&self, script: &str) -> Value {
+    pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
     /// A screenshot, kept in `target/tmp/pages` for people to look at.
-    async fn photograph(&self, name: &str) -> Vec<u8> {
+    pub(crate) async fn photograph(&self, name: &str) -> Vec<u8> {
         let picture = self.client.screenshot().await.unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
         fs::create_dir_all(&folder).unwrap();
@@ -88,7 +88,7 @@ impl Browser {
         picture
     }
 
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.client.clone().close().await.unwrap();
         self.driver.kill().unwrap();
         self.driver.wait().unwrap();

@@ -24,15 +24,34 @@ async function refresh() {
   due = null;
   busy = true;
   again = false;
-  const fresh = await fetch(location.pathname + location.search)
-    .then((answer) => (answer.status < 500 ? answer.text() : null))
-    .then((text) => text && new DOMParser().parseFromString(text, "text/html").getElementById("main"))
+  // A page that is long asks only for what moves.
+  const { part } = main().dataset;
+  const query = new URLSearchParams(location.search);
+  if (part) query.set("part", part);
+  const fresh = await fetch(location.pathname + (query.size ? "?" + query : ""))
+    .then((answer) => (answer.status < 500 ? answer.text().then((text) => ({ text, whole: !answer.ok })) : null))
+    .then((it) => it && { whole: it.whole, page: new DOMParser().parseFromString(it.text, "text/html") })
     .catch(() => null);
   busy = false;
-  if (!fresh) return void setTimeout(refreshSoon, 2000);
-  Idiomorph.morph(main(), fresh, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: mayChange } });
+  const now = fresh?.page.getElementById("main");
+  if (!now) return void setTimeout(refreshSoon, 2000);
+  // Only of a field: a button that somebody has pressed may become another one under the finger.
+  const ignoreActiveValue = !!document.activeElement?.matches("input, textarea, select");
+  const options = { morphStyle: "outerHTML", ignoreActiveValue, callbacks: { beforeAttributeUpdated: mayChange, beforeNodeMorphed: isTheirs } };
+  if (part && !fresh.whole) {
+    main().dataset.now = now.dataset.now;
+    for (const old of document.querySelectorAll(".part")) {
+      const next = fresh.page.getElementById(old.id);
+      if (next) Idiomorph.morph(old, next, options);
+    }
+  } else Idiomorph.morph(main(), now, options);
   arrive();
   if (again) refreshSoon();
+}
+
+// What the reader types and what a script draws is nothing that the server knows better.
+function isTheirs(node) {
+  return !(node instanceof Element && node.matches("[data-mine]"));
 }
 
 // What the reader has opened or filtered away stays so; which cell the tab key stops at is ours.
@@ -94,7 +113,19 @@ function left(until) {
   return hours < 24 ? `${hours}h ${minutes % 60}m left` : `${Math.floor(hours / 24)}d ${hours % 24}h left`;
 }
 
+function span(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (minutes < 1) return `${seconds}s`;
+  if (hours < 1) return `${minutes}m ${seconds % 60}s`;
+  return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
 function tick() {
+  for (const time of document.querySelectorAll("time[data-since]")) {
+    const text = span(Date.now() - skew - Number(time.dataset.since));
+    if (time.textContent !== text) time.textContent = text;
+  }
   for (const time of document.querySelectorAll("time[data-until]")) {
     const text = left(Number(time.dataset.until));
     if (time.textContent !== text) time.textContent = text;
@@ -117,6 +148,7 @@ function arrive() {
     for (const cell of all) cell.tabIndex = cell === stop ? 0 : -1;
   }
   tick();
+  document.dispatchEvent(new Event("arrived"));
 }
 
 function filter(input) {
@@ -149,13 +181,18 @@ function confirmed({ ask, more, do: verb }) {
 }
 
 async function order(button) {
-  if (!(await confirmed(button.dataset))) return;
+  const { ask, post, why, do: verb } = button.dataset;
+  if (ask && !(await confirmed(button.dataset))) return;
+  const field = why && document.getElementById(why);
+  const message = field?.value.trim();
+  const body = field ? JSON.stringify(message ? { message } : {}) : button.dataset.body;
   try {
-    const body = button.dataset.body;
-    const answer = await fetch(button.dataset.post, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const answer = await fetch(post, { method: "POST", headers: { "content-type": "application/json" }, body });
     const told = await answer.json();
-    if (answer.ok) say(told.instances ? `${button.dataset.do}: instances ${told.instances}` : `${button.dataset.do}: done`);
-    else say(told.detail || told.title, true);
+    if (!answer.ok) return say(told.detail || told.title, true);
+    say(told.instances ? `${verb}: instances ${told.instances}` : `${verb}: done`);
+    if (field) field.value = "";
+    refreshSoon();
   } catch {
     say("The scheduler does not answer", true);
   }

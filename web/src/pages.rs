@@ -7,9 +7,12 @@ pub(crate) mod hosts;
 pub(crate) mod job;
 pub(crate) mod logs;
 pub(crate) mod process;
+mod progress;
 pub(crate) mod roles;
 mod share;
 pub(crate) mod task;
+pub(crate) mod update;
+pub(crate) mod updates;
 mod viewer;
 
 use std::fmt;
@@ -46,6 +49,7 @@ pub(crate) struct Shell {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Section {
     Jobs,
+    Updates,
     Hosts,
     Nothing,
 }
@@ -75,6 +79,10 @@ impl Shell {
 
     fn is_jobs(&self) -> bool {
         self.section == Section::Jobs
+    }
+
+    fn is_updates(&self) -> bool {
+        self.section == Section::Updates
     }
 
     fn is_hosts(&self) -> bool {

@@ -26,7 +26,7 @@ use crate::{
 
 mod show;
 
-pub(crate) use show::{detail, summary};
+pub(crate) use show::{batches, detail, outline, summary};
 
 #[derive(Deserialize)]
 pub(crate) struct StartQuery {
@@ -45,7 +45,7 @@ pub(crate) struct Which {
     user: Option<String>,
 }
 
-type UpdatePath = Path<(String, String, String, String)>;
+pub(crate) type UpdatePath = Path<(String, String, String, String)>;
 
 /// What is answered when nothing has to be done.
 const UNCHANGED: &str = "Job is unchanged by proposed update.";

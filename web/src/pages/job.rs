@@ -1,6 +1,6 @@
 //! One job: its instances as a grid and as a table, why some wait, its configurations, its past.
 
-use std::{borrow::Borrow, collections::BTreeMap};
+use std::{borrow::Borrow, cmp::Reverse, collections::BTreeMap};
 
 use actix_web::{
     HttpResponse,
@@ -16,7 +16,7 @@ use airglow_model::{
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Section, Shell, Sorry, events_of, format, render, roles::kind_name};
+use super::{Section, Shell, Sorry, events_of, format, progress::Moving, render, roles::kind_name};
 use crate::{
     Site,
     api::{AuditEntry, Config, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary, VetoCount},
@@ -29,6 +29,8 @@ const ROWS: usize = 50;
 const HISTORY: usize = 20;
 /// Deeds that are shown.
 pub(super) const DEEDS: usize = 20;
+/// Updates that are shown.
+const UPDATES: usize = 5;
 /// More cells than this, and one stands for several instances.
 const CELLS_MAX: usize = 2000;
 
@@ -51,12 +53,12 @@ struct Cell {
 }
 
 /// Instances that wait for the same reasons.
-struct Waiting {
-    instances: InstanceSet,
-    hosts: usize,
-    vetoes: Vec<VetoCount>,
-    nearest: Option<NearestHost>,
-    making: Vec<PlaceMade>,
+pub(super) struct Waiting {
+    pub(super) instances: InstanceSet,
+    pub(super) hosts: usize,
+    pub(super) vetoes: Vec<VetoCount>,
+    pub(super) nearest: Option<NearestHost>,
+    pub(super) making: Vec<PlaceMade>,
 }
 
 #[derive(Template)]
@@ -79,6 +81,9 @@ struct JobPage {
     history: Vec<TaskSummary>,
     sla: Option<JobSla>,
     audit: Vec<AuditEntry>,
+    /// The one that goes on, and the last few that ended.
+    update: Option<Moving>,
+    updates: Vec<Moving>,
 }
 
 /// A configuration, and all of it as JSON.
@@ -139,13 +144,14 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
     let pages = found.len().div_ceil(ROWS).max(1);
     let page = choice.page.unwrap_or(1).clamp(1, pages);
     let job = show::job_summary(it);
+    let (update, updates) = updates(view, key);
     Some(JobPage {
         shell,
         kind: kind_name(job.kind),
         active: it.tasks.values().any(Task::is_active),
         cells,
         size,
-        waiting: waiting(it),
+        waiting: waiting(it, |_| true),
         found: found.len(),
         rows: found.into_iter().skip((page - 1) * ROWS).take(ROWS).collect(),
         status: choice.status.clone(),
@@ -156,8 +162,19 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
         history: vec![],
         sla: None,
         audit: vec![],
+        update,
+        updates,
         job,
     })
+}
+
+/// The one that goes on, and the last few that ended.
+fn updates(view: &View, key: &JobKey) -> (Option<Moving>, Vec<Moving>) {
+    let mut all: Vec<_> = view.updates_of(key).collect();
+    all.sort_by_key(|it| Reverse((it.update.status.is_active(), it.update.modified_at())));
+    let (active, ended): (Vec<_>, Vec<_>) =
+        all.into_iter().take(UPDATES).map(Moving::new).partition(|it| it.it.active);
+    (active.into_iter().next(), ended)
 }
 
 impl Choice {
@@ -217,9 +234,10 @@ fn gravity(status: Status) -> u32 {
 }
 
 /// One entry for each reason, not for each instance.
-fn waiting(it: &JobView) -> Vec<Waiting> {
+pub(super) fn waiting(it: &JobView, matters: impl Fn(u32) -> bool) -> Vec<Waiting> {
     let mut groups: Vec<(Waiting, Vec<u32>)> = Vec::new();
-    for pending in it.pending.keys().filter_map(|&instance| show::pending_task(it, instance)) {
+    let known = it.pending.keys().copied().filter(|instance| matters(*instance));
+    for pending in known.filter_map(|instance| show::pending_task(it, instance)) {
         let same = |it: &&mut (Waiting, Vec<u32>)| {
             it.0.vetoes == pending.vetoes
                 && it.0.nearest == pending.nearest
@@ -248,12 +266,12 @@ fn waiting(it: &JobView) -> Vec<Waiting> {
 
 impl Waiting {
     /// Hosts where no place is being made.
-    fn others(&self) -> String {
+    pub(super) fn others(&self) -> String {
         let noun = if self.making.is_empty() { "host" } else { "other host" };
         format::count(self.hosts.saturating_sub(self.making.len()), noun)
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         usize::try_from(self.instances.len()).unwrap_or(usize::MAX)
     }
 }

@@ -6,11 +6,18 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
-use airglow_model::{config::Kind, resources::Resources, task::Status, view::View};
+use airglow_model::{
+    config::Kind,
+    resources::Resources,
+    task::Status,
+    view::{JobView, View},
+};
 use askama::Template;
 
 use super::{
-    Section, Shell, Sorry, format, render,
+    Section, Shell, Sorry, format,
+    progress::Moving,
+    render,
     share::{Share, shares},
 };
 use crate::{
@@ -144,9 +151,16 @@ struct RolePage {
     shell: Shell,
     role: String,
     environment: Option<String>,
-    jobs: Vec<(JobSummary, Tally)>,
+    jobs: Vec<JobRow>,
     /// Of the role as a whole; an environment has none of its own.
     quota: Option<Quota>,
+}
+
+struct JobRow {
+    job: JobSummary,
+    tally: Tally,
+    /// The update that goes on.
+    update: Option<Moving>,
 }
 
 /// What a role may have and has.
@@ -171,6 +185,17 @@ impl Quota {
             shares: quota.quota.map(of_quota).unwrap_or_default(),
             is_limited: quota.quota.is_some(),
             held: all.into_iter().filter(|(_, amount)| *amount != Amount::default()).collect(),
+        }
+    }
+}
+
+impl JobRow {
+    fn of(view: &View, job: &JobView) -> Self {
+        let update = job.updating().and_then(|key| view.updates.get(&key));
+        Self {
+            job: show::job_summary(job),
+            tally: Tally::of(&job.counts),
+            update: update.map(Moving::new),
         }
     }
 }
@@ -206,7 +231,7 @@ fn jobs(site: &Site, role: String, environment: Option<String>) -> Result<HttpRe
         let wanted = view.jobs.iter().filter(|(key, _)| {
             key.role == role && environment.as_ref().is_none_or(|it| *it == key.environment)
         });
-        wanted.map(|(_, job)| (show::job_summary(job), Tally::of(&job.counts))).collect()
+        wanted.map(|(_, job)| JobRow::of(view, job)).collect()
     });
     let quota = environment.is_none().then(|| quotas::of(site, &role));
     if jobs.is_empty() && quota.as_ref().is_none_or(|it| it.quota.is_none()) {

@@ -1,7 +1,7 @@
 //! From the view to what the API tells of updates. Pure, and quick: nothing here waits while the view
 //! is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use airglow_model::{
     forecast,
@@ -58,6 +58,18 @@ pub(crate) fn detail(view: &View, it: &UpdateView) -> UpdateDetail {
         let waiting = job.pending.keys().filter(|it| scope.contains(**it));
         waiting.filter_map(|instance| show::pending_task(job, *instance))
     });
+    UpdateDetail {
+        instance_events: events(it).map(instance_event).collect(),
+        instances: scope.iter().map(|instance| self::instance(job, update, instance)).collect(),
+        batches: batches(it),
+        pending: pending.collect(),
+        ..outline(view, it)
+    }
+}
+
+/// All but what there is more of with every instance.
+pub(crate) fn outline(view: &View, it: &UpdateView) -> UpdateDetail {
+    let (update, job) = (&it.update, view.jobs.get(&it.update.key.job));
     let order = &update.roll.order;
     UpdateDetail {
         summary: summary(it),
@@ -70,10 +82,10 @@ pub(crate) fn detail(view: &View, it: &UpdateView) -> UpdateDetail {
         remove: order.remove.clone(),
         configs: job.map(|job| differences(job, update)).unwrap_or_default(),
         events: update.events.iter().map(event).collect(),
-        instance_events: events(it).map(instance_event).collect(),
-        instances: scope.iter().map(|instance| self::instance(job, update, instance)).collect(),
-        batches: batches(it),
-        pending: pending.collect(),
+        instance_events: Vec::new(),
+        instances: Vec::new(),
+        batches: Vec::new(),
+        pending: Vec::new(),
         pulse_due_at: update.pulse_due_at(),
     }
 }
@@ -145,18 +157,19 @@ fn waits_for(job: Option<&JobView>, instance: u32) -> Option<String> {
     pending.vetoes.first().map(|it| it.reason.clone())
 }
 
-/// Those whose turns came at the same time, in the direction that it goes.
-fn batches(it: &UpdateView) -> Vec<UpdateBatch> {
+/// Those whose turns came at the same time, in the direction that it goes. A turn comes once, even
+/// if more is told of it later.
+pub(crate) fn batches(it: &UpdateView) -> Vec<UpdateBatch> {
     let roll = &it.update.roll;
     let begins = match roll.direction {
         Direction::Forward => Action::Updating,
         Direction::Back => Action::RollingBack,
     };
     let mut begun: BTreeMap<Timestamp, Vec<u32>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
     for event in events(it).filter(|it| it.action == begins) {
-        let batch = begun.entry(event.at).or_default();
-        if !batch.contains(&event.instance) {
-            batch.push(event.instance);
+        if known.insert(event.instance) {
+            begun.entry(event.at).or_default().push(event.instance);
         }
     }
     let batch = |(at, instances): (Timestamp, Vec<u32>)| UpdateBatch {

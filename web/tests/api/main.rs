@@ -12,6 +12,7 @@ mod monitoring;
 mod observer;
 mod quotas;
 mod site;
+mod update_pages;
 
 use crate::{
     host::Host,
