@@ -8,7 +8,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    config::{self, TaskConfig},
+    config::{self, Kind, TaskConfig},
+    cron,
     ids::{HostId, JobKey, UpdateId, UpdateKey},
     instances::InstanceSet,
     job,
@@ -57,6 +58,13 @@ pub enum Wish {
         count: u32,
         request: Box<update::Request>,
     },
+    /// To run by the clock, or to go on by another one or with another template.
+    Schedule(Box<cron::Order>),
+    Deschedule,
+    /// One run more than the clock wants, now.
+    Start {
+        by: String,
+    },
 }
 
 /// What that comes to, and which instances are concerned.
@@ -67,6 +75,7 @@ pub enum Admitted {
     Tasks(task::Event, InstanceSet),
     /// Everything is as it was wished already.
     Nothing,
+    Cron(cron::Event),
 }
 
 /// Why not. Nothing was changed; of [`Refusal::NotNow`] this is not always sure.
@@ -75,6 +84,12 @@ pub enum Refusal {
     JobExists(JobKey),
     NoSuchJob(JobKey),
     NoSuchHost(HostId),
+    /// It runs by the clock, so it cannot be had in another way.
+    IsCron(JobKey),
+    /// It does not run by the clock.
+    NotCron(JobKey),
+    /// A run of it is about to start already.
+    OneWaits(JobKey),
     NoInstances {
         job: JobKey,
         instances: InstanceSet,
@@ -138,7 +153,11 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
     if let Some(update) = job.and_then(JobView::updating) {
         return Err(Refusal::Updating(update));
     }
+    let cron = || job.and_then(|it| it.cron.as_ref()).ok_or_else(|| Refusal::NotCron(key.clone()));
     match wish {
+        Wish::Create { .. } | Wish::Add { .. } | Wish::Update { .. } if cron().is_ok() => {
+            Err(Refusal::IsCron(key.clone()))
+        }
         Wish::Create { config, instances, by } => {
             is_new(view, key, instances, rules)?;
             affords(view, key, &config, instances, rules.quota)?;
@@ -168,6 +187,18 @@ pub fn admit(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> Result<Admi
         Wish::Update { config, count, request } => {
             updates::admit(view, config, count, *request, rules)
         }
+        Wish::Schedule(order) => {
+            admit_schedule(view, key, &order, rules)?;
+            Ok(Admitted::Cron(cron::Event::Scheduled(order)))
+        }
+        Wish::Deschedule => cron().map(|_| Admitted::Cron(cron::Event::Descheduled)),
+        Wish::Start { by } => {
+            if cron()?.coming().is_some() {
+                return Err(Refusal::OneWaits(key.clone()));
+            }
+            let before = cron::Before::of(key, view);
+            Ok(Admitted::Cron(cron::Event::StartAsked { by, before }))
+        }
     }
 }
 
@@ -190,6 +221,28 @@ pub fn admit_all(view: &View, jobs: &[config::Job], rules: Rules) -> Result<(), 
     Ok(())
 }
 
+/// Whether a job can run by the clock like this.
+fn admit_schedule(
+    view: &View,
+    key: &JobKey,
+    order: &cron::Order,
+    rules: Rules,
+) -> Result<(), Refusal> {
+    let job = view.jobs.get(key);
+    let is_other = |it: &JobView| {
+        let running = it.active_by_config();
+        let mut configs = running.keys().filter_map(|id| it.configs.get(id));
+        configs.any(|it| it.kind != Kind::Cron)
+    };
+    if job.is_some_and(is_other) {
+        return Err(Refusal::JobExists(key.clone()));
+    }
+    fits(key, order.instances.into(), rules.instances_max)?;
+    let claim = Claim::cron(job, &order.config, order.instances);
+    let balance = Balance::of(view, &key.role, rules.quota).with_instead(view, job, &claim);
+    admit_balance(&key.role, &balance)
+}
+
 /// Whether this can be a role's quota.
 ///
 /// # Errors
@@ -205,6 +258,9 @@ fn is_new(view: &View, key: &JobKey, instances: u32, rules: Rules) -> Result<(),
     let job = view.jobs.get(key);
     if let Some(update) = job.and_then(JobView::updating) {
         return Err(Refusal::Updating(update));
+    }
+    if job.is_some_and(|it| it.cron.is_some()) {
+        return Err(Refusal::IsCron(key.clone()));
     }
     if job.is_some_and(JobView::is_active) {
         return Err(Refusal::JobExists(key.clone()));
@@ -274,6 +330,13 @@ impl fmt::Display for Refusal {
             Self::JobExists(job) => write!(f, "job {job} is already active"),
             Self::NoSuchJob(job) => write!(f, "there is no active job {job}"),
             Self::NoSuchHost(host) => write!(f, "there is no host {host}"),
+            Self::IsCron(job) => {
+                write!(f, "{job} is a cron job: schedule it anew, or deschedule it first")
+            }
+            Self::NotCron(job) => write!(f, "there is no cron job {job}: schedule it first"),
+            Self::OneWaits(job) => {
+                write!(f, "a run of {job} is about to start already: wait for that one")
+            }
             Self::NoInstances { job, instances } => {
                 write!(f, "job {job} has no active instances among {instances}")
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cron::Rule,
     ids::JobKey,
     resources::{Constraint, Resources},
     spec::{JobSpec, UpdateConfig},
@@ -18,6 +19,9 @@ pub struct Job {
     pub config: TaskConfig,
     pub instances: u32,
     pub update_config: UpdateConfig,
+    /// When it runs, if that is by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<Rule>,
 }
 
 /// Everything that one instance needs. Two instances with equal configurations are interchangeable:

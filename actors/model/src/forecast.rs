@@ -164,7 +164,7 @@ fn created(
     let (config, instances, by) = (config.clone(), job.instances, String::new());
     match admit(view, &job.key, Wish::Create { config, instances, by }, rules)? {
         Admitted::Job(event, _) => Ok(event),
-        Admitted::Tasks(..) | Admitted::Nothing => {
+        Admitted::Tasks(..) | Admitted::Nothing | Admitted::Cron(_) => {
             unreachable!("a creation is the job's own business")
         }
     }

@@ -56,6 +56,9 @@ pub struct Job {
     /// written by its job, so that neither is there without the other.
     #[serde(skip)]
     beginning: Option<Box<Update>>,
+    /// The newest run that its schedule has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fired: Option<Fired>,
     /// The configuration that came with the last step, on its way to the store.
     #[serde(skip)]
     arriving: Option<Arc<TaskConfig>>,
@@ -73,6 +76,15 @@ pub struct Wanted {
     /// On behalf of which update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateId>,
+}
+
+/// A run of a job that runs by the clock: which one, of which life and of which template of its
+/// timetable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Fired {
+    pub born_at: Timestamp,
+    pub number: u32,
+    pub template: u32,
 }
 
 /// Instances that should not exist any more, unless a demand after `generation` wants them.
@@ -93,6 +105,13 @@ pub enum Event {
     },
     Added {
         instances: InstanceSet,
+    },
+    /// Its schedule starts a run. Which one, so that no run is started twice.
+    Fired {
+        run: Fired,
+        config: Arc<TaskConfig>,
+        instances: InstanceSet,
+        by: String,
     },
     KillAsked {
         instances: InstanceSet,
@@ -149,6 +168,7 @@ impl Job {
             newest: ConfigId(0),
             updating: None,
             beginning: None,
+            fired: None,
             arriving: None,
             leaving: Vec::new(),
         }
@@ -199,6 +219,19 @@ impl Job {
         }
     }
 
+    /// Runs of one template share its configuration.
+    fn fire(&mut self, now: Timestamp, run: Fired, config: &Arc<TaskConfig>, by: &str) {
+        let same = |it: Fired| (it.born_at, it.template) == (run.born_at, run.template);
+        if !self.fired.is_some_and(same) {
+            self.config = self.next_config();
+            self.newest = self.config;
+            self.arriving = Some(config.clone());
+        }
+        self.fired = Some(run);
+        (self.created_at, self.by) = (now, by.to_owned());
+        self.wanted.clear();
+    }
+
     fn give_up(&mut self, instances: &InstanceSet) {
         self.give_up_until(instances, u32::MAX);
     }
@@ -241,11 +274,19 @@ impl Job {
     }
 }
 
+impl Fired {
+    /// Whether it was `other`, or came before it.
+    pub fn is_no_later(self, other: Self) -> bool {
+        (self.born_at, self.number) <= (other.born_at, other.number)
+    }
+}
+
 impl Event {
     fn name(&self) -> &'static str {
         match self {
             Self::Created { .. } => "created",
             Self::Added { .. } => "added",
+            Self::Fired { .. } => "fired",
             Self::KillAsked { .. } => "kill asked",
             Self::UpdateBegun { .. } => "update begun",
             Self::Demanded(_) => "demanded",
@@ -266,7 +307,10 @@ impl Machine for Job {
         let mut next = self.settled();
         let is_updating = self.updating.is_some();
         match event {
-            Event::Created { .. } | Event::Added { .. } | Event::KillAsked { .. }
+            Event::Created { .. }
+            | Event::Added { .. }
+            | Event::Fired { .. }
+            | Event::KillAsked { .. }
                 if is_updating =>
             {
                 return Err(rejected());
@@ -287,6 +331,13 @@ impl Machine for Job {
                 if self.generation == 0 || instances.is_empty() {
                     return Err(rejected());
                 }
+                next.want(instances);
+            }
+            Event::Fired { run, config, instances, by } => {
+                if instances.is_empty() || self.fired.is_some_and(|it| run.is_no_later(it)) {
+                    return Err(rejected());
+                }
+                next.fire(now, *run, config, by);
                 next.want(instances);
             }
             Event::KillAsked { instances, message } => {

@@ -6,7 +6,7 @@
 //!
 //! In reading order: the shape of every decision ([`machine`]), the nouns ([`ids`], [`instances`],
 //! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
-//! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`]) and of one
+//! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`], [`cron`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
 //! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
 //! [`preemption`], [`forecast`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), what others are
@@ -31,6 +31,7 @@ pub mod schema;
 pub mod spec;
 pub mod template;
 
+pub mod cron;
 pub mod host;
 pub mod job;
 pub mod task;

@@ -1,7 +1,8 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
 use crate::{
-    audit, matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla, webhook::Hook,
+    audit, cron::Zone, matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla,
+    webhook::Hook,
 };
 
 /// All of it. A scheduler is told once, when it starts.
@@ -15,4 +16,6 @@ pub struct Policy {
     pub audit: audit::Keep,
     /// Whom to tell what happens.
     pub webhooks: Vec<Hook>,
+    /// By which jobs run that name no other.
+    pub clock: Zone,
 }

@@ -143,7 +143,13 @@ impl Part<'_> {
     }
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
+    /// What a job would have that runs by the clock, so many instances of this template each time.
+    pub fn cron(job: Option<&'a JobView>, template: &'a TaskConfig, instances: u32) -> Self {
+        let template = Part { config: template, count: instances.into() };
+        Self::Cron { template, running: job.map(running).unwrap_or_default() }
+    }
+
     pub fn consumption(&self) -> Consumption {
         let sum = |parts: &[Part<'_>]| consumption(parts.iter().map(Part::consumption));
         match self {
@@ -177,8 +183,14 @@ impl Balance {
         if let (Claim::Update { after, .. }, Some(target)) = (&mut claim, &update.target) {
             *after = vec![Part { config, count: target.instances.len() }];
         }
-        let had = self::claim(view, job).consumption();
-        Self { after: self.after.minus(had).plus(claim.consumption()), ..self }
+        self.with_instead(view, Some(job), &claim)
+    }
+
+    /// With `claim` in place of what the job has now.
+    #[must_use]
+    pub fn with_instead(self, view: &View, job: Option<&JobView>, claim: &Claim<'_>) -> Self {
+        let had = job.map(|it| self::claim(view, it).consumption()).unwrap_or_default();
+        Self { after: self.after.minus(had), ..self }.with(claim)
     }
 
     /// As if it had come to pass.
@@ -208,10 +220,16 @@ pub fn used(view: &View, role: &str) -> Consumption {
 
 /// What a job was promised: while it is updated, whatever it may come to be.
 fn claim<'a>(view: &'a View, job: &'a JobView) -> Claim<'a> {
-    match view.active_update(&job.job.key) {
-        Some(update) => updating(job, update),
-        None => Claim::Instances(parts(job, job.active_by_config())),
+    match (&job.cron, &job.template, view.active_update(&job.job.key)) {
+        (Some(timetable), Some(config), _) => Claim::cron(Some(job), config, timetable.instances),
+        (_, _, Some(update)) => updating(job, update),
+        (None, _, None) | (_, None, None) => Claim::Instances(running(job)),
     }
+}
+
+/// Instances that are there or about to be.
+fn running(job: &JobView) -> Vec<Part<'_>> {
+    parts(job, job.active_by_config())
 }
 
 fn updating<'a>(job: &'a JobView, update: &Update) -> Claim<'a> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::Entry,
     config::TaskConfig,
+    cron::Timetable,
     host::Host,
     ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, UpdateKey, is_identifier},
     job::Job,
@@ -37,6 +38,10 @@ pub enum RecordKey {
     Notice(NoticeId),
     /// Somebody's deed, by its number.
     Audit(u64),
+    /// The timetable of a job that runs by the clock.
+    Cron(JobKey),
+    /// The configuration that its next run gets.
+    Template(JobKey),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +57,8 @@ pub enum Record {
     UpdateEvents(Arc<[InstanceEvent]>),
     Notice(Notice),
     Audit(Entry),
+    Cron(Timetable),
+    Template(Arc<TaskConfig>),
 }
 
 /// One record's new content, or its end.
@@ -85,6 +92,8 @@ impl fmt::Display for RecordKey {
             Self::UpdateEvents(update, lot) => write!(f, "updated/{update}/{lot:010}"),
             Self::Notice(id) => write!(f, "notice/{id}"),
             Self::Audit(number) => write!(f, "audit/{number:020}"),
+            Self::Cron(job) => write!(f, "cron/{job}"),
+            Self::Template(job) => write!(f, "template/{job}"),
         }
     }
 }
@@ -115,6 +124,8 @@ impl FromStr for RecordKey {
             "quota" if is_identifier(name) => Self::Quota(name.to_owned()),
             "notice" => Self::Notice(name.parse()?),
             "audit" => Self::Audit(name.parse().map_err(|_| NotAKey)?),
+            "cron" => Self::Cron(name.parse()?),
+            "template" => Self::Template(name.parse()?),
             _ => return Err(NotAKey),
         })
     }
@@ -132,7 +143,9 @@ mod tests {
         let update = UpdateKey { job: job.clone(), id };
         for key in [
             RecordKey::Job(job.clone()),
-            RecordKey::Config(job, ConfigId(12)),
+            RecordKey::Config(job.clone(), ConfigId(12)),
+            RecordKey::Cron(job.clone()),
+            RecordKey::Template(job),
             RecordKey::Task(task.clone()),
             RecordKey::History(task, TaskId("www-data-prod-hello-v2-7-ff-1".into())),
             RecordKey::Host("rack-1.example.org".into()),

@@ -31,6 +31,11 @@ pub struct JobSpec {
     pub cron_schedule: Option<String>,
     #[serde(default = "defaults::kill_existing")]
     pub cron_collision_policy: String,
+    /// The clock that the schedule is read on; the cluster's if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron_timezone: Option<String>,
+    #[serde(default = "defaults::none")]
+    pub cron_catch_up: String,
     #[serde(default)]
     pub update_config: UpdateConfig,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -470,6 +475,9 @@ mod defaults {
     }
     pub(super) fn canary_watch() -> i64 {
         60
+    }
+    pub(super) fn none() -> String {
+        "none".into()
     }
     pub(super) fn one() -> i64 {
         1

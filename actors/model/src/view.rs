@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::moves::Moves;
 use crate::{
     config::TaskConfig,
+    cron::Timetable,
     drain::Wait,
     host::Host,
     ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey, UpdateKey},
@@ -62,6 +63,9 @@ pub struct View {
 pub struct JobView {
     pub job: Job,
     pub configs: BTreeMap<ConfigId, Arc<TaskConfig>>,
+    /// If it runs by the clock: when, and what.
+    pub cron: Option<Timetable>,
+    pub template: Option<Arc<TaskConfig>>,
     pub tasks: BTreeMap<u32, Task>,
     /// How many slots are in each state; slots without a run count nowhere.
     pub counts: BTreeMap<Status, u32>,
@@ -200,6 +204,14 @@ impl View {
             // They are many, and read from the store by those few who want them.
             (RecordKey::Notice(_), None | Some(Record::Notice(_)))
             | (RecordKey::Audit(_), None | Some(Record::Audit(_))) => {}
+            (RecordKey::Cron(key), Some(Record::Cron(timetable))) => {
+                self.job(key).cron = Some(timetable.clone());
+            }
+            (RecordKey::Cron(key), None) => self.job(key).cron = None,
+            (RecordKey::Template(key), Some(Record::Template(config))) => {
+                self.job(key).template = Some(config.clone());
+            }
+            (RecordKey::Template(key), None) => self.job(key).template = None,
             (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
         }
         self.forget(key);
@@ -348,6 +360,8 @@ impl View {
     fn forget(&mut self, key: &RecordKey) {
         let (RecordKey::Job(job)
         | RecordKey::Config(job, _)
+        | RecordKey::Cron(job)
+        | RecordKey::Template(job)
         | RecordKey::Task(TaskKey { job, .. })
         | RecordKey::History(TaskKey { job, .. }, _)) = key
         else {
@@ -364,6 +378,8 @@ impl JobView {
         Self {
             job: Job::unborn(key),
             configs: BTreeMap::new(),
+            cron: None,
+            template: None,
             tasks: BTreeMap::new(),
             counts: BTreeMap::new(),
             active_runs: BTreeMap::new(),
@@ -411,6 +427,8 @@ impl JobView {
             && self.configs.is_empty()
             && self.tasks.is_empty()
             && self.history == 0
+            && self.cron.is_none()
+            && self.template.is_none()
     }
 
     fn demand(&mut self, job: Job) {

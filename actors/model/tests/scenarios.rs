@@ -119,6 +119,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("S56", "when an update can be rolled back", ""),
     ("S58", "a replacement that finds no place", "it can be given a deadline"),
     ("S59", "updates that make no sense", ""),
+    ("S61", "a cron job is due while it runs", ""),
     ("S62", "how long instances have been up", ""),
     ("S64", "how much of the time instances were up", ""),
     ("S65", "who may leave without breaking an SLA", ""),
@@ -133,7 +134,6 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
 const ABSENT: &[(&str, &str)] = &[
     ("E11", "announces instances in ZooKeeper; Airglow has none, and its API knows where they are"),
     ("E13", "credentials for ZooKeeper"),
-    ("S61", "there is no cron yet"),
     ("S73", "there is one scheduler, so it always leads"),
     ("S74", "no service behind the API's own address yet"),
     ("S76", "there are no backups yet"),

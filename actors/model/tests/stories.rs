@@ -398,7 +398,9 @@ impl Cluster {
                 | Record::Update(_)
                 | Record::UpdateEvents(_)
                 | Record::Notice(_)
-                | Record::Audit(_) => {}
+                | Record::Audit(_)
+                | Record::Cron(_)
+                | Record::Template(_) => {}
             }
         }
         for key in self.jobs.keys().cloned().collect::<Vec<_>>() {
@@ -442,7 +444,9 @@ impl Cluster {
             | Record::Update(_)
             | Record::UpdateEvents(_)
             | Record::Notice(_)
-            | Record::Audit(_) => None,
+            | Record::Audit(_)
+            | Record::Cron(_)
+            | Record::Template(_) => None,
         });
         for run in history.filter(|it| it.id.0.starts_with(&format!("www-devel-{name}-"))) {
             let events: Vec<_> = run.events.iter().map(|it| it.status.name()).collect();

@@ -19,6 +19,7 @@ use airglow_store::{Gone, ReadModel, Scribe};
 use tokio::sync::oneshot;
 
 use crate::{
+    cron::Crons,
     herald::{Herald, Proclaim, Word},
     job::Jobs,
     messages::{Circular, Receipt, Registered, Settled, Tally},
@@ -29,6 +30,7 @@ pub(crate) struct Admission {
     scribe: Scribe,
     rules: Rules,
     jobs: Addr<Jobs>,
+    crons: Addr<Crons>,
     herald: Addr<Herald>,
     /// Roles with a request on its way to the disk, and the requests that wait for it.
     under_way: BTreeMap<String, VecDeque<Request>>,
@@ -76,12 +78,12 @@ impl Admission {
     pub(crate) fn new(
         (view, scribe): (ReadModel, Scribe),
         rules: Rules,
-        jobs: Addr<Jobs>,
+        (jobs, crons): (Addr<Jobs>, Addr<Crons>),
         herald: Addr<Herald>,
         lifeline: Lifeline<Incarnation>,
     ) -> Self {
         let under_way = BTreeMap::new();
-        Self { view, scribe, rules, jobs, herald, under_way, _lifeline: lifeline }
+        Self { view, scribe, rules, jobs, crons, herald, under_way, _lifeline: lifeline }
     }
 
     fn consider(&mut self, request: Request, ctx: &mut Context<Self>) {
@@ -111,15 +113,30 @@ impl Admission {
                 self.herald.do_send(Proclaim { job: key, instances: concerned, word });
             }
             Ok(Admitted::Job(event, instances)) => {
-                let (role, this) = (key.role.clone(), ctx.address());
-                self.under_way.entry(role.clone()).or_default();
-                let receipt = Receipt::new(move |settled| {
-                    let send = Box::new(move || drop(reply.send(answer(settled, instances))));
-                    this.do_send(Done { role, send });
-                });
+                let receipt = self.receipt(&key.role, instances, reply, ctx);
                 self.jobs.do_send(To(key, Registered { event, receipt }));
             }
+            Ok(Admitted::Cron(event)) => {
+                let receipt = self.receipt(&key.role, InstanceSet::default(), reply, ctx);
+                self.crons.do_send(To(key, Registered { event, receipt }));
+            }
         }
+    }
+
+    /// For an event of this role, on which the others of the role wait.
+    fn receipt(
+        &mut self,
+        role: &str,
+        instances: InstanceSet,
+        reply: Reply<InstanceSet>,
+        ctx: &Context<Self>,
+    ) -> Receipt {
+        let (role, this) = (role.to_owned(), ctx.address());
+        self.under_way.entry(role.clone()).or_default();
+        Receipt::new(move |settled| {
+            let send = Box::new(move || drop(reply.send(answer(settled, instances))));
+            this.do_send(Done { role, send });
+        })
     }
 
     /// A quota has no entity: nothing happens to it but this.

@@ -25,12 +25,12 @@ use airglow_model::{
     update,
     view::{Note, View},
 };
-use airglow_store::{Feed, Listener, ReadModel, Scribe, What};
-use tokio::{sync::broadcast::error::RecvError, time::sleep};
+use airglow_store::{Feed, Listener, ReadModel, Scribe};
+use tokio::time::sleep;
 
 use crate::{
     host::Hosts,
-    messages::{Happened, Receipt, Registered, Settled},
+    messages::{Happened, Receipt, Registered, Settled, commit},
     root::Soil,
     task::Tasks,
     update::Updates,
@@ -255,20 +255,6 @@ impl Drainer {
             this.look(ctx);
         });
         self.lookout = Some(ctx.spawn(look));
-    }
-}
-
-/// Waits until something has been committed.
-async fn commit(listener: &mut Listener) {
-    loop {
-        match listener.recv().await {
-            Ok(news) => match news.what {
-                What::Committed(_) => return,
-                What::Note(_) => {}
-            },
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => return std::future::pending().await,
-        }
     }
 }
 

@@ -48,6 +48,11 @@ pub(crate) trait Role: Machine {
         None
     }
 
+    /// Whether a deadline that passed while there was no entity leaves hosts time to be heard.
+    fn is_patient() -> bool {
+        true
+    }
+
     /// The event was true when it was sent and is not any more.
     fn is_overtaken(event: &Self::Event, view: &ReadModel) -> bool {
         let _ = (event, view);
@@ -213,7 +218,8 @@ impl<M: Role> Actor for Entity<M> {
             self.state = record;
         }
         self.state.act(None, &self.shared.links);
-        self.set_alarm_not_before(now() + HEARING, ctx);
+        let earliest = if M::is_patient() { now() + HEARING } else { now() };
+        self.set_alarm_not_before(earliest, ctx);
         match overheard {
             Some(event) => self.hear(now(), &event, None, ctx),
             None => self.leave_if_resting(),

@@ -1,4 +1,4 @@
-//! The actors that decide. Each job, task instance and host is an `entity` around a machine from
+//! The actors that decide. Each job, task instance, host and timetable is an `entity` around a machine from
 //! `airglow-model`: it steps, commits, and only then acts.
 //!
 //! ```text
@@ -13,6 +13,7 @@
 
 mod admission;
 mod courier;
+mod cron;
 mod drainer;
 mod entity;
 mod handle;

@@ -10,6 +10,8 @@ use std::{
 
 use actix::prelude::*;
 use airglow_model::machine::Rejected;
+use airglow_store::{Listener, What};
+use tokio::sync::broadcast::error::RecvError;
 
 /// Something happened to an entity.
 #[derive(Clone, Debug, Message)]
@@ -114,6 +116,20 @@ impl Drop for Count {
 impl fmt::Debug for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tally({} missing)", self.0.missing.load(Ordering::Relaxed))
+    }
+}
+
+/// Waits until something has been committed.
+pub(crate) async fn commit(listener: &mut Listener) {
+    loop {
+        match listener.recv().await {
+            Ok(news) => match news.what {
+                What::Committed(_) => return,
+                What::Note(_) => {}
+            },
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 //! ├─ scribe              a thread of the store's. If it fails the process has to end: there is
 //! │                      no going on without a disk, and what was acknowledged is on it
 //! ├─ entities            one thread, one for all: they hold each other's addresses
-//! │    ├─ jobs hosts tasks updates    a supervisor each; 5 crashes in 60 s on one key → left alone
-//! │    ├─ matchmaker drainer overseer admission herald switchboard
+//! │    ├─ jobs hosts tasks updates crons   a supervisor each; 5 crashes in 60 s on one key → left
+//! │    │                                   alone
+//! │    ├─ matchmaker drainer overseer admission herald lookout switchboard
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
@@ -23,6 +24,7 @@ use airglow_kit::{
 };
 use airglow_model::{
     admission::Rules,
+    cron,
     host::{Contact, Event},
     policy::Policy,
     pruning::Keep,
@@ -37,6 +39,7 @@ use crate::{
     Failure, Stats,
     admission::Admission,
     courier::Courier,
+    cron::{Crons, Links as CronLinks, Lookout},
     drainer::{Around, Drainer},
     entity::{Entity, Role, Shared},
     herald::Herald,
@@ -161,9 +164,11 @@ async fn entities(soil: Soil, fate: Fate) {
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let for_updates = Context::new();
     let updates = for_updates.address();
+    let for_crons = Context::new();
+    let crons = for_crons.address();
     let herald =
         Herald::new(scribe.clone(), tasks.clone(), soil.stats.clone(), fate.lifeline()).start();
-    let policy = soil.policy.clone();
+    let (policy, clock) = (soil.policy.clone(), soil.policy.clock.clone());
     let of_matchmaker = Matchmaker::new(
         (view.clone(), scribe),
         tasks.clone(),
@@ -193,11 +198,23 @@ async fn entities(soil: Soil, fate: Fate) {
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
     let of_updates = update::Links { jobs: jobs.clone(), drainer, stats: soil.stats.clone() };
     nursery.raise(for_updates, of_updates);
-    Overseer::new(view.clone(), soil.feed, updates.clone(), fate.lifeline()).start();
-    view.read(|view| wake(view, &hosts, &jobs, &tasks));
+    Overseer::new(view.clone(), soil.feed.clone(), updates.clone(), fate.lifeline()).start();
+    let lookout = Lookout::new((view.clone(), soil.feed), crons.clone(), fate.lifeline()).start();
+    let of_crons = CronLinks {
+        view: view.clone(),
+        jobs: jobs.clone(),
+        crons: crons.clone(),
+        lookout,
+        stats: soil.stats,
+    };
+    nursery.raise(for_crons, of_crons);
+    view.read(|view| {
+        wake(view, &hosts, &jobs, &tasks);
+        wake_crons(view, &clock, &crons);
+    });
     let (books, scribe) = ((view, soil.scribe.clone()), soil.scribe);
-    let admission =
-        Admission::new(books, soil.rules, jobs.clone(), herald, fate.lifeline()).start();
+    let entities = (jobs.clone(), crons);
+    let admission = Admission::new(books, soil.rules, entities, herald, fate.lifeline()).start();
     soil.lines.have(Entities {
         admission,
         matchmaker,
@@ -224,7 +241,23 @@ fn wake(view: &View, hosts: &Addr<host::Hosts>, jobs: &Addr<job::Jobs>, tasks: &
     for (key, job) in &view.jobs {
         let restless = job.tasks.values().filter(|it| is_restless(*it, view));
         restless.for_each(|it| tasks.do_send(Wake(it.key.clone())));
-        jobs.do_send(Wake(key.clone()));
+        if job.job.generation > 0 {
+            jobs.do_send(Wake(key.clone()));
+        }
+    }
+}
+
+/// The cluster's clock may be another one than before.
+fn wake_crons(view: &View, clock: &cron::Zone, crons: &Addr<Crons>) {
+    let scheduled = view.jobs.iter().filter_map(|(key, job)| Some((key, job.cron.as_ref()?)));
+    for (key, timetable) in scheduled {
+        let is_theirs = timetable.rule.zone.is_some() || timetable.zone == *clock;
+        if is_theirs {
+            crons.do_send(Wake(key.clone()));
+        } else {
+            let event = cron::Event::Rezoned(clock.clone());
+            crons.do_send(To(key.clone(), Happened(event)));
+        }
     }
 }
 

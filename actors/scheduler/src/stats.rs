@@ -7,6 +7,7 @@ use std::{
 };
 
 use airglow_model::{
+    cron::{Counts, Entry},
     machine::Rejected,
     matching::Numbers,
     task::{Status, Task},
@@ -68,6 +69,17 @@ pub struct Stats {
     /// What receivers of webhooks are told.
     pub(crate) notices: Notices,
     pub(crate) updates: Updates,
+    cron: Cron,
+}
+
+/// What became of jobs that run by the clock.
+#[derive(Clone, Debug, Default)]
+struct Cron {
+    triggers: Counter,
+    collisions: Counter,
+    missed: Counter,
+    concurrent: Counter,
+    launch_failures: Counter,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -139,6 +151,7 @@ impl Default for Stats {
             unsaid: Gauge::default(),
             notices: Notices::default(),
             updates: Updates::default(),
+            cron: Cron::default(),
         }
     }
 }
@@ -190,6 +203,20 @@ impl Stats {
         self.line.set(line).expect("there is one scribe");
     }
 
+    /// A job that runs by the clock has become `after`.
+    pub(crate) fn fired(&self, before: &Entry, after: &Entry) {
+        let Counts { triggers, collisions, missed, concurrent } = after.counts_since(before);
+        self.cron.triggers.inc_by(triggers);
+        self.cron.collisions.inc_by(collisions);
+        self.cron.missed.inc_by(missed);
+        self.cron.concurrent.inc_by(concurrent);
+    }
+
+    /// A job did not take the word that it should start a run.
+    pub(crate) fn launch_failed(&self) {
+        self.cron.launch_failures.inc();
+    }
+
     /// Something happened to an entity that makes no sense to it.
     pub(crate) fn rejected(&self, rejected: &Rejected) {
         self.rejected.get_or_create(&Rejection { event: rejected.event }).inc();
@@ -238,6 +265,7 @@ impl Stats {
         self.register_lines(registry);
         it.notices.register(registry);
         it.updates.register(registry);
+        it.cron.register(registry);
     }
 
     /// Whoever waits for the disk, for the matchmaker's next look, or to be told something.
@@ -250,6 +278,21 @@ impl Stats {
         registry.register("placement_arrivals", help, self.arrivals.clone());
         let help = "Instances that are still to be told what concerns them";
         registry.register("instances_untold", help, self.unsaid.clone());
+    }
+}
+
+impl Cron {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Times at which a cron job was due and dealt with, or started by hand";
+        registry.register("cron_triggers", help, self.triggers.clone());
+        let help = "Times at which the run before had not ended";
+        registry.register("cron_collisions", help, self.collisions.clone());
+        let help = "Stretches of time in which a cron job was due and there was no scheduler";
+        registry.register("cron_missed", help, self.missed.clone());
+        let help = "Stretches of time in which a cron job was due while a run waited already";
+        registry.register("cron_concurrent_runs", help, self.concurrent.clone());
+        let help = "Runs of cron jobs that did not start when they should, and were tried again";
+        registry.register("cron_launch_failures", help, self.launch_failures.clone());
     }
 }
 

@@ -58,6 +58,7 @@ fn decide(view: &View, key: &JobKey, wish: Wish, rules: Rules) -> String {
             format!("yes: {instances}")
         }
         Ok(Admitted::Nothing) => "yes: nothing".into(),
+        Ok(Admitted::Cron(event)) => format!("yes: {event:?}"),
         Err(refusal) => refusal.to_string(),
     }
 }
@@ -142,7 +143,36 @@ impl Role {
                 self.commit(next.changes(Some(&job)));
                 Ok(())
             }
+            Admitted::Cron(event) => {
+                let entry = cron::Entry::recall(&self.0, &key)
+                    .unwrap_or_else(|| cron::Entry::unscheduled(key));
+                let next = entry.step(Timestamp(1), &event).unwrap();
+                self.commit(next.changes(Some(&entry)));
+                Ok(())
+            }
         }
+    }
+
+    fn schedule(
+        &mut self,
+        name: &str,
+        tier: &str,
+        each: (u64, u64, u64),
+        n: u32,
+    ) -> Result<(), String> {
+        self.ask(name, schedule(name, tier, each, n), RULES)
+    }
+
+    /// The newest run that the timetable wants is started.
+    fn launch(&mut self, name: &str) {
+        let key = JobKey::new("www", "prod", name);
+        let it = &self.0.jobs[&key];
+        let (instances, config) = (it.cron.as_ref().unwrap().instances, it.template.clone());
+        let run = job::Fired { born_at: Timestamp(1), number: 1, template: 1 };
+        let (instances, by) = (InstanceSet::first(instances), "ada".into());
+        let event = job::Event::Fired { run, config: config.unwrap(), instances, by };
+        let next = it.job.step(Timestamp(2), &event).unwrap();
+        self.commit(next.changes(None));
     }
 
     fn create(
@@ -165,13 +195,29 @@ fn create(name: &str, tier: &str, each: (u64, u64, u64), instances: u32) -> Wish
     Wish::Create { config, instances, by: "ada".into() }
 }
 
-fn job(role: &str, name: &str, tier: &str, (cpu, ram, disk): (u64, u64, u64)) -> config::Job {
+fn schedule(name: &str, tier: &str, each: (u64, u64, u64), instances: u32) -> Wish {
+    let job = job_with("www", name, tier, each, Some("@daily"));
+    let (config, rule, zone) = (Arc::new(job.config), job.cron.unwrap(), cron::Zone::UTC);
+    Wish::Schedule(Box::new(cron::Order { config, instances, rule, zone, by: "ada".into() }))
+}
+
+fn job(role: &str, name: &str, tier: &str, each: (u64, u64, u64)) -> config::Job {
+    job_with(role, name, tier, each, None)
+}
+
+fn job_with(
+    role: &str,
+    name: &str,
+    tier: &str,
+    (cpu, ram, disk): (u64, u64, u64),
+    schedule: Option<&str>,
+) -> config::Job {
     let (tier, dedicated) =
         tier.strip_prefix("dedicated ").map_or((tier, false), |tier| (tier, true));
     let constraints = if dedicated { json!({"dedicated": "www/any"}) } else { json!({}) };
     let spec: JobSpec = serde_json::from_value(json!({
         "cluster": "c", "role": role, "environment": "prod", "name": name,
-        "tier": tier, "constraints": constraints,
+        "tier": tier, "constraints": constraints, "cron_schedule": schedule,
         "task": {
             "name": name,
             "processes": [{"name": "p", "cmdline": "true"}],
@@ -243,6 +289,70 @@ fn a_role_without_a_quota_may_have_anything_unless_quotas_are_enforced() {
     assert!(refused.contains("CPU quota exceeded by 1.00"), "{refused}");
     assert_eq!(role.ask("batch", wish("preemptible"), enforced), Ok(()));
     assert_eq!(role.ask("web", wish("preferred"), RULES), Ok(()));
+}
+
+#[test]
+fn s37_a_cron_job_takes_its_quota_while_it_is_idle_and_no_more_while_it_runs() {
+    let mut role = Role::with(Some((5, 5, 5)));
+    assert_eq!(role.schedule("nightly", "preferred", (4, 4, 4), 1), Ok(()));
+    let used = |role: &Role| quota::used(&role.0, "www").prod_shared;
+    assert_eq!(used(&role), resources((4, 4, 4)));
+    let refused = role.create("web", "preferred", (2, 2, 2), 1).unwrap_err();
+    assert!(refused.contains("CPU quota exceeded by 1.00 core(s)"), "{refused}");
+
+    // Another template counts instead of the old one, or of what runs by it, whichever is more.
+    let refused = role.schedule("nightly", "preferred", (2, 2, 2), 3).unwrap_err();
+    assert!(refused.contains("CPU quota exceeded by 1.00 core(s)"), "{refused}");
+    assert_eq!(role.schedule("nightly", "preferred", (5, 5, 5), 1), Ok(()));
+    role.launch("nightly");
+    assert_eq!(used(&role), resources((5, 5, 5)));
+    assert_eq!(role.schedule("nightly", "preferred", (2, 2, 2), 1), Ok(()));
+    assert_eq!(used(&role), resources((5, 5, 5)), "the run has what it was given");
+    assert_eq!(role.ask("nightly", Wish::Deschedule, RULES), Ok(()));
+    assert_eq!(used(&role), resources((5, 5, 5)), "and keeps it");
+
+    let mut free = Role::with(Some((1, 1, 1)));
+    assert_eq!(free.schedule("own", "dedicated preferred", (9, 9, 9), 1), Ok(()));
+    assert_eq!(free.schedule("batch", "preemptible", (9, 9, 9), 1), Ok(()));
+}
+
+#[test]
+fn a_job_runs_by_the_clock_or_it_does_not() {
+    let mut role = Role::with(None);
+    let one = (1, 1, 1);
+    let start = || Wish::Start { by: "ada".into() };
+    role.create("web", "preferred", one, 1).unwrap();
+    assert_eq!(
+        role.schedule("web", "preferred", one, 1).unwrap_err(),
+        "job www/prod/web is already active"
+    );
+    for wish in [Wish::Deschedule, start()] {
+        assert_eq!(
+            role.ask("web", wish, RULES).unwrap_err(),
+            "there is no cron job www/prod/web: schedule it first"
+        );
+    }
+    role.schedule("nightly", "preferred", one, 2).unwrap();
+    for wish in [create("nightly", "preferred", one, 1), Wish::Add { count: 1 }] {
+        assert_eq!(
+            role.ask("nightly", wish, RULES).unwrap_err(),
+            "www/prod/nightly is a cron job: schedule it anew, or deschedule it first"
+        );
+    }
+    assert!(role.schedule("nightly", "preferred", one, 11).unwrap_err().contains("10 are allowed"));
+    let kill = || kill(None);
+    assert!(role.ask("nightly", kill(), RULES).is_err(), "nothing runs");
+    role.launch("nightly");
+    assert_eq!(role.ask("nightly", kill(), RULES), Ok(()));
+    assert!(role.0.jobs[&JobKey::new("www", "prod", "nightly")].cron.is_some());
+    assert_eq!(role.schedule("nightly", "preferred", one, 1), Ok(()), "its own runs do not matter");
+    assert_eq!(role.ask("nightly", start(), RULES), Ok(()));
+    assert_eq!(
+        role.ask("nightly", start(), RULES).unwrap_err(),
+        "a run of www/prod/nightly is about to start already: wait for that one"
+    );
+    assert_eq!(role.ask("nightly", Wish::Deschedule, RULES), Ok(()));
+    assert_eq!(role.schedule("nightly", "preferred", one, 1), Ok(()));
 }
 
 #[test]

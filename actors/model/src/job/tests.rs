@@ -25,6 +25,11 @@ fn created(instances: &str) -> Event {
     Event::Created { config: config(), instances: set(instances), by: "ada".into() }
 }
 
+fn fired(born: u64, number: u32, template: u32) -> Event {
+    let run = Fired { born_at: Timestamp(born), number, template };
+    Event::Fired { run, config: config(), instances: set("0-1"), by: "the clock".into() }
+}
+
 fn added(instances: &str) -> Event {
     Event::Added { instances: set(instances) }
 }
@@ -170,6 +175,7 @@ fn the_whole_table() {
         created(""),
         added("3"),
         added(""),
+        fired(1, 1, 1),
         kill_asked("0"),
         kill_asked("9"),
         over("0-9", 1),
@@ -186,9 +192,9 @@ fn the_whole_table() {
     assert_eq!(
         table,
         "\
-unborn   wanted - - - - - - - -
-wanted   wanted - wanted - wanted - unwanted - -
-unwanted wanted - wanted - unwanted - unwanted - unborn
+unborn   wanted - - - wanted - - - - -
+wanted   wanted - wanted - wanted wanted - unwanted - -
+unwanted wanted - wanted - wanted unwanted - unwanted - unborn
 "
     );
 }
@@ -213,6 +219,34 @@ wanted --kill asked--> unwanted [kill 1 until 1 by ada, kill 0,2-4 until 2 by bo
 unwanted --kill asked--> unwanted [kill 1 until 1 by ada, kill 0,2-4 until 2 by bob]
 unwanted --kill asked--> rejected
 unwanted --created--> wanted [ensure 0-1 of config 2 since 3, kill 2-4 until 2 by bob]
+"
+    );
+}
+
+#[test]
+fn no_run_is_started_twice_and_those_of_one_template_share_a_configuration() {
+    assert_eq!(
+        story(&[
+            fired(5, 1, 1),
+            fired(5, 1, 1),
+            over("0-1", 1),
+            fired(5, 2, 1),
+            fired(5, 1, 1),
+            fired(5, 3, 2),
+            kill_asked("0-1"),
+            fired(9, 1, 1),
+            fired(5, 4, 2),
+        ]),
+        "\
+unborn --fired--> wanted [ensure 0-1 of config 1 since 1]
+wanted --fired--> rejected
+wanted --over--> unwanted []
+unwanted --fired--> wanted [ensure 0-1 of config 1 since 2]
+wanted --fired--> rejected
+wanted --fired--> wanted [ensure 0-1 of config 2 since 3]
+wanted --kill asked--> unwanted [kill 0-1 until 3 by ada]
+unwanted --fired--> wanted [ensure 0-1 of config 3 since 4]
+wanted --fired--> rejected
 "
     );
 }

@@ -84,12 +84,27 @@ pub static JOB: Object = Object {
             String,
             "How it shares the hosts with others; the scheduler has the list.",
         ),
-        optional("cron_schedule", String, "Five cron fields; makes it a cron job."),
+        optional(
+            "cron_schedule",
+            String,
+            "Five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly; makes it a cron job.",
+        ),
         default(
             "cron_collision_policy",
             String,
             "\"KILL_EXISTING\"",
             "Or CANCEL_NEW: what to do when a run is due and the last still runs.",
+        ),
+        optional(
+            "cron_timezone",
+            String,
+            "The clock of the schedule, such as `Europe/Berlin`; else the cluster's.",
+        ),
+        default(
+            "cron_catch_up",
+            String,
+            "\"none\"",
+            "Or `latest` or `all`: which runs are made up for that were due without a scheduler.",
         ),
         default(
             "update_config",

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     admission::Wish,
     config::TaskConfig,
+    cron,
     host::{self, DrainRequest},
     ids::{HostId, JobKey},
     instances::InstanceSet,
@@ -53,6 +54,18 @@ pub enum Action {
     AddInstances {
         job: JobKey,
         count: u32,
+    },
+    /// It runs by the clock from now on, or in another way than before.
+    Schedule {
+        job: JobKey,
+        order: Box<cron::Order>,
+        conduct: Conduct,
+    },
+    Deschedule {
+        job: JobKey,
+    },
+    StartCron {
+        job: JobKey,
     },
     Kill {
         job: JobKey,
@@ -131,6 +144,12 @@ impl World {
                 self.wish(job, Wish::Create { config, instances, by: BY.into() });
             }
             Action::AddInstances { job, count } => self.wish(job, Wish::Add { count }),
+            Action::Schedule { job, order, conduct } => {
+                self.conduct(job.clone(), conduct);
+                self.wish(job, Wish::Schedule(order));
+            }
+            Action::Deschedule { job } => self.wish(job, Wish::Deschedule),
+            Action::StartCron { job } => self.wish(job, Wish::Start { by: BY.into() }),
             Action::Kill { job, instances } => {
                 self.wish(job, Wish::Kill { instances, message: BY.into() });
             }

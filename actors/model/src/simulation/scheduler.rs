@@ -4,10 +4,11 @@
 //! in the same order, with as little of its own as can be. Whatever is in here is lost when the
 //! scheduler crashes; whatever it has committed is not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     admission::{Refusal, Rules},
+    cron::{self, Before, Entry},
     drain::Inquiry,
     host::{self, Host},
     ids::{Attempt, HostId, JobKey, TaskKey},
@@ -49,6 +50,9 @@ pub(super) struct Scheduler {
     tasks: Kind<Task>,
     jobs: Kind<Job>,
     hosts: Kind<Host>,
+    crons: Kind<Entry>,
+    /// Jobs whose next run waits for the end of what they have.
+    watched: BTreeSet<JobKey>,
     bureau: Bureau,
     drainer: Drainer,
     pruner: Pruner,
@@ -69,6 +73,11 @@ pub(super) enum Mail {
     There(Vec<TaskKey>, task::Event),
     Job(JobKey, Word<job::Event>),
     Host(HostId, Word<host::Event>),
+    Cron(JobKey, Word<cron::Event>),
+    /// Whoever waits for the end of what the job has wants to hear of it.
+    Watch(JobKey),
+    /// The job has dealt with the word that it should start a run.
+    Fired(JobKey, job::Fired),
     Matchmaker(ToMatchmaker),
     Drainer(ToDrainer),
     Pruner(ToPruner),
@@ -85,6 +94,7 @@ pub enum Doomed {
     Task(TaskKey),
     Job(JobKey),
     Host(HostId),
+    Cron(JobKey),
 }
 
 /// Whose mail it is: what one reader is sent arrives in order.
@@ -93,6 +103,7 @@ pub(super) enum Reader {
     Tasks,
     Jobs,
     Hosts,
+    Crons,
     Matchmaker,
     Drainer,
     Pruner,
@@ -109,6 +120,7 @@ pub(super) enum Receipt {
     Leave(TaskKey, Attempt),
     Over(JobKey, Vec<(u32, Attempt)>),
     Request(Request, InstanceSet),
+    Fired(JobKey, job::Fired),
 }
 
 #[derive(Clone, Debug)]
@@ -181,6 +193,7 @@ impl Out {
             }
             Receipt::Over(job, slots) => Mail::Pruner(pruner::heard(job, slots, &how)),
             Receipt::Leave(task, attempt) => Mail::Drainer(drainer::heard(task, attempt, &how)),
+            Receipt::Fired(job, run) => Mail::Fired(job, run),
             Receipt::Request(request, instances) => {
                 let answer = match how {
                     Settled::Committed => Ok(instances),
@@ -199,6 +212,7 @@ impl Mail {
             Self::Task(..) | Self::Each(..) | Self::There(..) => Reader::Tasks,
             Self::Job(..) => Reader::Jobs,
             Self::Host(..) => Reader::Hosts,
+            Self::Cron(..) | Self::Watch(_) | Self::Fired(..) => Reader::Crons,
             Self::Matchmaker(_) => Reader::Matchmaker,
             Self::Drainer(_) => Reader::Drainer,
             Self::Pruner(_) => Reader::Pruner,
@@ -217,6 +231,8 @@ impl Scheduler {
             tasks: Kind::new(),
             jobs: Kind::new(),
             hosts: Kind::new(),
+            crons: Kind::new(),
+            watched: BTreeSet::new(),
             bureau: Bureau::new(policy),
             drainer: Drainer::new(policy.sla),
             pruner: Pruner::new(policy.history.clone()),
@@ -242,6 +258,9 @@ impl Scheduler {
             let active = job.tasks.values().filter(|it| it.is_active());
             active.for_each(|it| out.send(Mail::Task(it.key.clone(), Word::Wake)));
             out.send(Mail::Job(key.clone(), Word::Wake));
+            if job.cron.is_some() {
+                out.send(Mail::Cron(key.clone(), Word::Wake));
+            }
         }
     }
 
@@ -257,6 +276,27 @@ impl Scheduler {
         if self.drainer.is_busy() {
             out.send(Mail::Drainer(ToDrainer::News));
         }
+        for job in self.watched.iter().filter(|it| Before::of(it, &self.view) == Before::Over) {
+            out.send(Mail::Watch(job.clone()));
+        }
+    }
+
+    fn watch(&mut self, job: JobKey, out: &mut Out) {
+        if Before::of(&job, &self.view) == Before::Active {
+            self.watched.insert(job);
+            return;
+        }
+        self.watched.remove(&job);
+        let event = cron::Event::Looked(Before::Over);
+        self.crons.tell(&job, Word::Happened(event, None), &self.view, out);
+    }
+
+    fn has_fired(&mut self, job: &JobKey, run: job::Fired, out: &mut Out) {
+        let fired = self.view.jobs.get(job).and_then(|it| it.job.fired);
+        if fired.is_some_and(|it| run.is_no_later(it)) {
+            let event = cron::Event::Launched { number: run.number };
+            self.crons.tell(job, Word::Happened(event, None), &self.view, out);
+        }
     }
 
     pub(super) fn read(&mut self, mail: Mail, out: &mut Out) {
@@ -264,6 +304,9 @@ impl Scheduler {
             Mail::Task(key, word) => self.tasks.tell(&key, word, &self.view, out),
             Mail::Job(key, word) => self.jobs.tell(&key, word, &self.view, out),
             Mail::Host(id, word) => self.hosts.tell(&id, word, &self.view, out),
+            Mail::Cron(key, word) => self.crons.tell(&key, word, &self.view, out),
+            Mail::Watch(job) => self.watch(job, out),
+            Mail::Fired(job, run) => self.has_fired(&job, run, out),
             Mail::Each(job, instances, event, why) => {
                 for key in instances.iter().map(|it| job.task(it)) {
                     if self.tasks.has(&key) || why.matters_to(self.view.task_of(&key)) {
@@ -293,6 +336,7 @@ impl Scheduler {
             Doomed::Task(key) => self.tasks.doom(key),
             Doomed::Job(key) => self.jobs.doom(key),
             Doomed::Host(id) => self.hosts.doom(id),
+            Doomed::Cron(key) => self.crons.doom(key),
         }
     }
 }

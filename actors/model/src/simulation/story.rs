@@ -38,12 +38,17 @@ impl World {
             }
             Some(Record::Job(job)) => format!("{key} wants {}", job.all_wanted()),
             Some(Record::Update(update)) => format!("{key} is {}", update.status),
+            Some(Record::Cron(it)) => {
+                let last = it.firings.last().map(|it| format!(", last {}", it.words()));
+                format!("{key} has come to run {}{}", it.number, last.unwrap_or_default())
+            }
             Some(
                 Record::Config(_)
                 | Record::Quota(_)
                 | Record::UpdateEvents(_)
                 | Record::Notice(_)
-                | Record::Audit(_),
+                | Record::Audit(_)
+                | Record::Template(_),
             ) => {
                 format!("{key} is written")
             }

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod coordinator;
+mod cron;
 mod follow;
 mod policies;
 mod ports;
@@ -95,6 +96,7 @@ impl JobSpec {
         let mut found = Complaints::default();
         found.names(&self, limits);
         let kind = found.kind(&self);
+        let cron = found.cron(&self);
         let instances = found.instances(&self, limits);
         found.processes(&self.task);
         let resources = found.resources(&self.task.resources, limits);
@@ -112,6 +114,7 @@ impl JobSpec {
             key: key.clone(),
             instances,
             update_config: self.update_config.clone(),
+            cron,
             config: TaskConfig {
                 job: key,
                 kind,
@@ -177,18 +180,6 @@ impl Complaints {
     }
 
     fn kind(&mut self, job: &JobSpec) -> Kind {
-        let collision = job.cron_collision_policy.to_ascii_uppercase();
-        match collision.as_str() {
-            "KILL_EXISTING" | "CANCEL_NEW" => {}
-            "RUN_OVERLAP" => self.add(
-                "/cron_collision_policy",
-                "RUN_OVERLAP is gone; use KILL_EXISTING or CANCEL_NEW",
-            ),
-            _ => self.add(
-                "/cron_collision_policy",
-                format!("Invalid CronCollisionPolicy type: {}", job.cron_collision_policy),
-            ),
-        }
         match (&job.cron_schedule, job.service) {
             (None, true) => Kind::Service,
             (None, false) => Kind::Adhoc,

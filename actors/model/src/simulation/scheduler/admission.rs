@@ -69,6 +69,12 @@ impl Scheduler {
                     let receipt = Receipt::Request(request, instances);
                     out.send(Mail::Job(job, Word::Happened(event, Some(receipt))));
                 }
+                Ok(Admitted::Cron(event)) => {
+                    self.under_way.entry(job.role.clone()).or_default();
+                    let job = job.clone();
+                    let receipt = Receipt::Request(request, InstanceSet::default());
+                    out.send(Mail::Cron(job, Word::Happened(event, Some(receipt))));
+                }
             },
             Request::Quota(role, quota) => match admit_quota(&self.view, role, quota) {
                 Err(refusal) => out.asks.push(Ask::Answered(request, Err(refusal))),

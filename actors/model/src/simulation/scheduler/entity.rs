@@ -24,6 +24,17 @@ pub(super) trait Role: Machine {
         None
     }
 
+    /// The event, with what others' records say about it now.
+    fn informed(event: Self::Event, key: &Self::Key, view: &View) -> Self::Event {
+        let _ = (key, view);
+        event
+    }
+
+    /// Whether a deadline that passed while nobody was there leaves hosts time to be heard.
+    fn is_patient() -> bool {
+        true
+    }
+
     /// `before` has asked already; there is none for one that has just woken up.
     fn act(&self, before: Option<&Self>, view: &View, out: &mut Out);
 
@@ -82,11 +93,11 @@ impl<M: Role> Kind<M> {
         } else {
             entity.mailbox.push_back(word);
         }
-        if entity.read_mail(key, out) == Turn::Panicked {
+        if entity.read_mail(key, view, out) == Turn::Panicked {
             entity.lose_mail(out);
             self.entities.remove(key);
             self.begin(key, view, out);
-            self.entities.get_mut(key).expect("it has just been made").read_mail(key, out);
+            self.entities.get_mut(key).expect("it has just been made").read_mail(key, view, out);
         }
     }
 
@@ -105,13 +116,15 @@ impl<M: Role> Kind<M> {
         let (writing, alarm, is_doomed) = (None, out.serial(), false);
         let mut entity = Entity { state, writing, mailbox, alarm, is_doomed };
         entity.state.act(None, view, out);
-        entity.set_alarm(key, out.now() + HEARING, out);
+        let earliest = if M::is_patient() { out.now() + HEARING } else { out.now() };
+        entity.set_alarm(key, earliest, out);
         self.entities.insert(key.clone(), entity);
     }
 }
 
 impl<M: Role> Entity<M> {
-    fn read_mail(&mut self, key: &M::Key, out: &mut Out) -> Turn {
+    fn read_mail(&mut self, key: &M::Key, view: &View, out: &mut Out) -> Turn {
+        let informed = |event| M::informed(event, key, view);
         while self.writing.is_none()
             && let Some(word) = self.mailbox.pop_front()
         {
@@ -123,9 +136,11 @@ impl<M: Role> Entity<M> {
                     return Turn::Panicked;
                 }
                 Word::Wake | Word::Written => {}
-                Word::Happened(event, receipt) => self.hear(key, &event, receipt, out),
+                Word::Happened(event, receipt) => self.hear(key, &informed(event), receipt, out),
                 Word::Alarm(serial) if serial == self.alarm => match self.state.deadline() {
-                    Some((at, event)) if at <= out.now() => self.hear(key, &event, None, out),
+                    Some((at, event)) if at <= out.now() => {
+                        self.hear(key, &informed(event), None, out);
+                    }
                     Some(_) => self.set_alarm(key, out.now(), out),
                     None => {}
                 },

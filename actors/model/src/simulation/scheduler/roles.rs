@@ -1,9 +1,11 @@
 //! What the machines' effects mean: whose mail they are.
 
-use super::{Mail, Out, ToDrainer, ToMatchmaker, ToSwitchboard, Word, entity::Role};
+use super::{Mail, Out, Receipt, ToDrainer, ToMatchmaker, ToSwitchboard, Word, entity::Role};
 use crate::{
+    cron::{self, Entry},
     host::{self, Host},
     ids::{HostId, JobKey, TaskKey},
+    instances::InstanceSet,
     job::{self, Job},
     machine::Machine,
     task::{self, Effect, State, Task},
@@ -97,6 +99,55 @@ impl Role for Job {
 
     fn mail(key: JobKey, word: Word<job::Event>) -> Mail {
         Mail::Job(key, word)
+    }
+}
+
+impl Role for Entry {
+    type Key = JobKey;
+
+    fn unborn(key: JobKey) -> Self {
+        Self::unscheduled(key)
+    }
+
+    fn recall(view: &View, key: &JobKey) -> Option<Self> {
+        Self::recall(view, key)
+    }
+
+    fn overheard(&self, view: &View) -> Option<cron::Event> {
+        self.overheard(view)
+    }
+
+    fn informed(event: cron::Event, key: &JobKey, view: &View) -> cron::Event {
+        event.seeing(key, view).unwrap_or(event)
+    }
+
+    fn is_patient() -> bool {
+        false
+    }
+
+    fn act(&self, _: Option<&Self>, view: &View, out: &mut Out) {
+        let Some(job) = view.jobs.get(&self.key) else { return };
+        for effect in self.effects() {
+            match effect {
+                cron::Effect::Watch => out.send(Mail::Watch(self.key.clone())),
+                cron::Effect::Kill { message } => {
+                    let event = job::Event::KillAsked { instances: job.active(), message };
+                    out.send(Mail::Job(self.key.clone(), Word::Happened(event, None)));
+                }
+                cron::Effect::Launch { run, instances, by } => {
+                    let config = job.template.clone();
+                    let config = config.expect("a timetable is committed with its template");
+                    let instances = InstanceSet::first(instances);
+                    let event = job::Event::Fired { run, config, instances, by };
+                    let receipt = Receipt::Fired(self.key.clone(), run);
+                    out.send(Mail::Job(self.key.clone(), Word::Happened(event, Some(receipt))));
+                }
+            }
+        }
+    }
+
+    fn mail(key: JobKey, word: Word<cron::Event>) -> Mail {
+        Mail::Cron(key, word)
     }
 }
 

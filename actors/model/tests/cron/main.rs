@@ -1,0 +1,25 @@
+//! Schedules from outside: what others made of them, what a reader without any cleverness does, and
+//! how clocks are set.
+
+mod clocks;
+mod plain;
+mod syntax;
+mod table;
+
+use airglow_model::{
+    cron::{Schedule, Zone},
+    machine::Timestamp,
+};
+
+fn schedule(text: &str) -> Schedule {
+    text.parse().unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
+}
+
+fn zone(name: &str) -> Zone {
+    name.parse().unwrap()
+}
+
+fn at(utc: &str) -> Timestamp {
+    let at: jiff::Timestamp = utc.parse().unwrap();
+    Timestamp(u64::try_from(at.as_millisecond()).unwrap())
+}
