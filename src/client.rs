@@ -9,8 +9,8 @@ use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
-    AddInstances, Affected, Amount, AuditEntry, CreateJobs, Created, Drain, Forecast, HostDetail,
-    HostSummary, JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile,
+    AddInstances, Affected, Amount, AuditEntry, CreateJobs, Created, CronDetail, Drain, Forecast,
+    HostDetail, HostSummary, JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile,
     Reconciling, Selection, TaskDetail, TaskSummary, Tier,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -183,6 +183,24 @@ impl Client {
         self.post("/jobs", &CreateJobs { jobs })
     }
 
+    /// `None`: the job does not run by the clock.
+    pub(crate) fn cron(&self, key: &JobKey) -> Result<Option<CronDetail>> {
+        found(self.get(&cron_path(key), &[]))
+    }
+
+    pub(crate) fn schedule(&self, key: &JobKey, job: &JobSpec) -> Result<CronDetail> {
+        self.put(&cron_path(key), job)
+    }
+
+    pub(crate) fn deschedule(&self, key: &JobKey) -> Result<()> {
+        let url = self.url(&cron_path(key));
+        self.ask_change(|| self.agent.delete(&url).call()).map(drop)
+    }
+
+    pub(crate) fn start_cron(&self, key: &JobKey) -> Result<CronDetail> {
+        self.post(&format!("{}/start", cron_path(key)), &json!({}))
+    }
+
     /// What creating these jobs would come to.
     pub(crate) fn plan(&self, jobs: Vec<JobSpec>) -> Result<Forecast> {
         self.post("/jobs?dry_run=true", &CreateJobs { jobs })
@@ -291,12 +309,19 @@ impl Client {
         &self,
         ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
     ) -> Result<T> {
-        let response = self.patiently(|| match ask() {
+        let response = self.ask_change(ask)?;
+        self.read(response)
+    }
+
+    fn ask_change(
+        &self,
+        ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>> {
+        self.patiently(|| match ask() {
             Ok(response) => self.accept(response),
             Err(error) if never_connected(&error) => Err(self.unreachable(error)),
             Err(error) => Err(ClientError::Broken(error)),
-        })?;
-        self.read(response)
+        })
     }
 
     fn patiently(&self, mut ask: impl FnMut() -> Result<Response<Body>>) -> Result<Response<Body>> {
@@ -418,6 +443,10 @@ fn sentence(problem: &Problem) -> String {
 
 fn job_path(job: &JobKey) -> String {
     format!("/jobs/{}/{}/{}", segment(&job.role), segment(&job.environment), segment(&job.name))
+}
+
+fn cron_path(job: &JobKey) -> String {
+    format!("/cron/{}/{}/{}", segment(&job.role), segment(&job.environment), segment(&job.name))
 }
 
 /// One component of a path, whatever is in it.

@@ -269,6 +269,7 @@ mod tests {
             ("[resources]\ncpu = 0.0\nram_mb = 1\ndisk_mb = 1", "resources.cpu"),
             ("[scheduler]\ntier = \"x\"", "unknown field `tier`"),
             ("[scheduler]\ntasks_per_job_max = 0", "scheduler.tasks_per_job_max"),
+            ("[scheduler]\ncron_timezone = \"Berlin\"", "scheduler.cron_timezone: There is no"),
         ] {
             let error = gather(toml, AgentOptions::default()).unwrap_err();
             assert!(format!("{error:#}").contains(told), "{toml}: {error:#}");

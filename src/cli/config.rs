@@ -174,10 +174,10 @@ impl Written {
     }
 }
 
-/// From a place in a request to that in its only job.
+/// From a place in a request to that in its only job, be that in a list or by itself.
 fn in_job(pointer: &str) -> &str {
     let only = ["/jobs/0", "/job"].iter().find_map(|it| pointer.strip_prefix(it));
-    only.unwrap_or_default()
+    only.unwrap_or(pointer)
 }
 
 fn invalid(error: &aurora::ConfigError) -> Failure {

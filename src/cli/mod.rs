@@ -18,6 +18,7 @@ mod amounts;
 mod browser;
 mod clusters;
 mod config;
+mod cron;
 pub(crate) mod dev;
 mod diff;
 mod exit;
@@ -81,6 +82,9 @@ enum Noun {
     /// Bring jobs to new configurations while they run
     #[command(subcommand, arg_required_else_help = true)]
     Update(update::Verb),
+    /// Have jobs run by the clock
+    #[command(subcommand, arg_required_else_help = true)]
+    Cron(cron::Verb),
     /// Look at single tasks
     #[command(subcommand, arg_required_else_help = true)]
     Task(task::Verb),
@@ -139,6 +143,7 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Agent(args) => agent::run(args),
         Noun::Job(verb) => job::run(verb, global),
         Noun::Update(verb) => update::run(verb, global),
+        Noun::Cron(verb) => cron::run(verb, global),
         Noun::Task(verb) => task::run(verb, global),
         Noun::Config(verb) => config::run(verb, global),
         Noun::Host(verb) => host::run(verb, global),
@@ -163,6 +168,7 @@ fn log(noun: &Noun, verbose: bool) {
         | Noun::Run(_)
         | Noun::Job(_)
         | Noun::Update(_)
+        | Noun::Cron(_)
         | Noun::Task(_)
         | Noun::Config(_)
         | Noun::Host(_)
@@ -338,6 +344,10 @@ mod tests {
             "airglow update list c/r --status active --status ROLLED_BACK --user ada",
             "airglow update rollback c/r/e/n --wait -m worse",
             "airglow update pulse c/r/e/n",
+            "airglow cron schedule c/r/e/n file --bind a=b --read-json",
+            "airglow cron start c/r/e/n --config file --open-browser",
+            "airglow cron deschedule c/r/e/n",
+            "airglow cron show c/r/e/n --write-json",
             "airglow task logs c/r/e/n/0 --process p --run 2 --stderr --follow",
             "airglow dev a.aurora b.aurora --once --port 9000",
             "airglow run a.thermos -P http:80 -P admin:81 -E a=b --user joe --task-id t-1",
@@ -357,6 +367,8 @@ mod tests {
             "airglow update start c/r/e/n file --metadata a",
             "airglow update list c --status done",
             "airglow update pause c/r/e/n/0",
+            "airglow cron schedule c/r/e/n",
+            "airglow cron show c/r/e",
             "airglow run",
             "airglow run a.thermos -P http",
             "airglow run a.thermos --task-id .hidden",

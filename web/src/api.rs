@@ -6,6 +6,7 @@
 //! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
 
 mod audit;
+mod cron;
 mod forecast;
 mod from;
 mod place;
@@ -24,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
-pub use self::{audit::*, forecast::*, place::PlaceMade, task::*, update::*, waits::Alike};
+pub use self::{
+    audit::*, cron::*, forecast::*, place::PlaceMade, task::*, update::*, waits::Alike,
+};
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -145,6 +148,10 @@ pub struct JobSummary {
     #[schema(value_type = u64)]
     pub created_at: Timestamp,
     pub created_by: String,
+    /// When it is due next, if it runs by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub next_run: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -79,6 +79,9 @@ impl From<Refusal> for Problem {
             Refusal::JobExists(_) => ("job-exists", "Job exists", StatusCode::CONFLICT),
             Refusal::NoSuchJob(_) => ("no-such-job", "No such job", StatusCode::NOT_FOUND),
             Refusal::NoSuchHost(_) => ("no-such-host", "No such host", StatusCode::NOT_FOUND),
+            Refusal::IsCron(_) => ("is-cron", "Is a cron job", StatusCode::CONFLICT),
+            Refusal::NotCron(_) => ("no-such-cron", "No such cron job", StatusCode::NOT_FOUND),
+            Refusal::OneWaits(_) => ("one-waits", "A run waits already", StatusCode::CONFLICT),
             Refusal::NoInstances { .. } => {
                 ("no-instances", "No such instances", StatusCode::NOT_FOUND)
             }

@@ -167,7 +167,10 @@ impl Gathered {
 
     fn hear_of(&mut self, filter: &Filter, key: &RecordKey) {
         match key {
-            RecordKey::Job(job) | RecordKey::Config(job, _) => {
+            RecordKey::Job(job)
+            | RecordKey::Config(job, _)
+            | RecordKey::Cron(job)
+            | RecordKey::Template(job) => {
                 if filter.takes_job(job) {
                     self.jobs.insert(job.clone());
                 }
@@ -225,7 +228,9 @@ impl Gathered {
             | Record::Update(_)
             | Record::UpdateEvents(_)
             | Record::Notice(_)
-            | Record::Audit(_) => {}
+            | Record::Audit(_)
+            | Record::Cron(_)
+            | Record::Template(_) => {}
         }
     }
 

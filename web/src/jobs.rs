@@ -52,6 +52,15 @@ pub(crate) struct HistoryQuery {
     limit: Option<usize>,
 }
 
+impl Which {
+    pub(crate) fn takes(&self, key: &JobKey) -> bool {
+        let wanted = |asked: &Option<String>, is: &str| asked.as_ref().is_none_or(|it| it == is);
+        wanted(&self.role, &key.role)
+            && wanted(&self.environment, &key.environment)
+            && wanted(&self.name, &key.name)
+    }
+}
+
 /// Create jobs: all of them or, if anything is wrong with any, none. Or only say what that would
 /// come to.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", params(
@@ -184,13 +193,8 @@ fn created(job: &Job, at: &str) -> CreatedJob {
     ("name" = Option<String>, Query),
 ), responses((status = 200, body = Page<JobSummary>)))]
 pub(crate) async fn list(site: Data<Site>, which: Query<Which>) -> impl Responder {
-    let wanted = |asked: &Option<String>, is: &str| asked.as_ref().is_none_or(|it| it == is);
     let items = site.scheduler.view().read(|view| {
-        let jobs = view.jobs.iter().filter(|(key, _)| {
-            wanted(&which.role, &key.role)
-                && wanted(&which.environment, &key.environment)
-                && wanted(&which.name, &key.name)
-        });
+        let jobs = view.jobs.iter().filter(|(key, _)| which.takes(key));
         jobs.map(|(_, job)| show::job_summary(job)).collect()
     });
     Json(Page::<JobSummary> { items, next: None })

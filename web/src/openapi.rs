@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use crate::{
-    admin, api, audit, cluster, events, files, hosts, jobs, logs, metrics, processes, quotas, sla,
+    admin, api, audit, cluster, cron, events, files, hosts, jobs, logs, metrics, processes, quotas, sla,
     tasks, updates,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     ),
     paths(
         jobs::create, jobs::list, jobs::get, jobs::history, jobs::kill, jobs::restart, jobs::add,
+        cron::list, cron::get, cron::schedule, cron::deschedule, cron::start,
         sla::list,
         updates::start, updates::list, updates::get, updates::pause, updates::resume,
         updates::abort, updates::rollback, updates::pulse,
@@ -31,6 +32,7 @@ use crate::{
     components(schemas(api::Problem, api::Changed, api::UpdateForecast)),
     tags(
         (name = "jobs", description = "What should run"),
+        (name = "cron", description = "What should run, and when"),
         (name = "tasks", description = "What runs, ran or waits"),
         (name = "updates", description = "How jobs come to be otherwise"),
         (name = "hosts", description = "Where it runs"),

@@ -17,13 +17,22 @@ use airglow_model::{
     view::{HostView, JobView, Pending, View},
 };
 
+mod cron;
+
+pub(crate) use cron::{cron_detail, cron_summary};
+
 use crate::api::{
     Config, Drain, DrainProgress, DrainWait, HostDetail, HostSummary, JobDetail, JobSummary,
     NearestHost, Offer, PendingTask, PlaceMade, Quarantined, TaskSummary, VetoCount,
 };
 
-pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobView) -> JobSummary {
-    let config = configs.get(&job.config);
+pub(crate) fn job_summary(it: &JobView) -> JobSummary {
+    let JobView { job, configs, counts, history, cron, template, .. } = it;
+    // Of a job that runs by the clock it matters what will run, before anything has and after.
+    let config = template.as_ref().or_else(|| configs.get(&job.config));
+    let instances = cron.as_ref().map_or(job.all_wanted().len(), |it| it.instances.into());
+    let (created_at, created_by) =
+        cron.as_ref().map_or((job.created_at, &job.by), |it| (it.born_at, &it.by));
     JobSummary {
         role: job.key.role.clone(),
         environment: job.key.environment.clone(),
@@ -31,11 +40,12 @@ pub(crate) fn job_summary(JobView { job, configs, counts, history, .. }: &JobVie
         kind: config.map_or(airglow_model::config::Kind::Adhoc, |it| it.kind),
         tier: config.map(|it| it.tier.clone()).unwrap_or_default(),
         production: config.is_some_and(|it| it.class.is_production()),
-        instances: job.all_wanted().len(),
+        instances,
         counts: counts.clone(),
         history: *history,
-        created_at: job.created_at,
-        created_by: job.by.clone(),
+        created_at,
+        created_by: created_by.clone(),
+        next_run: cron.as_ref().and_then(|it| it.next()),
     }
 }
 

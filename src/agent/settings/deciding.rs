@@ -17,6 +17,8 @@ pub(super) struct SchedulerTable {
     tiers: Option<PathBuf>,
     /// How URLs of jobs' SLA coordinators may begin.
     coordinator_urls: Option<Vec<String>>,
+    /// The clock of cron jobs that name none: `UTC`.
+    cron_timezone: Option<String>,
     placement: policy::PlacementTable,
     quota: policy::QuotaTable,
     preemption: policy::PreemptionTable,
@@ -62,6 +64,9 @@ impl SchedulerTable {
         policy.sla = self.sla.read()?;
         policy.audit = self.audit.read()?;
         policy.webhooks = webhooks::read(self.webhooks)?;
+        if let Some(name) = self.cron_timezone {
+            policy.clock = name.parse().map_err(|why| anyhow!("scheduler.cron_timezone: {why}"))?;
+        }
         Ok(Rules { limits, policy })
     }
 }

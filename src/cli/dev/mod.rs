@@ -119,12 +119,12 @@ fn submit(session: &Session, jobs: Vec<Written>) -> Result<Vec<FullKey>, Failure
     let mut keys = Vec::new();
     for job in jobs {
         let key = job.key();
-        if job.spec.cron_schedule.is_some() {
-            screen::warn(&format!("{key} has a schedule, and schedules are not kept here."));
-            continue;
-        }
-        match session.client.create(vec![job.spec.clone()]) {
-            Ok(_) => (),
+        let sent = match job.spec.cron_schedule {
+            Some(_) => session.client.schedule(&key.job, &job.spec).map(drop),
+            None => session.client.create(vec![job.spec.clone()]).map(drop),
+        };
+        match sent {
+            Ok(()) => (),
             Err(error) if error.status() == Some(409) => {
                 screen::warn(&format!("{key} is running from before, and was left as it is."));
             }

@@ -29,8 +29,12 @@ impl Verdict {
     }
 }
 
-/// Good if every instance is, bad if any is and none is open.
+/// Good if every instance is, bad if any is and none is open. What runs by the clock has got where
+/// it is going when it is scheduled.
 pub(super) fn verdict(job: &JobDetail, now: Timestamp) -> Verdict {
+    if job.summary.next_run.is_some() {
+        return Verdict::Good;
+    }
     if (job.instances.len() as u64) < job.summary.instances {
         return Verdict::Open;
     }
@@ -90,6 +94,8 @@ fn refusal(job: &JobDetail, instance: u32) -> Option<String> {
 pub(super) fn line(job: &JobDetail) -> String {
     let counts = &job.summary.counts;
     let total = job.summary.instances.max(job.instances.len() as u64);
+    let next = job.summary.next_run.map(|it| format!("  next {}", screen::local_time(it)));
+    let next = next.map(|it| screen::faint(&it)).unwrap_or_default();
     let how = match counts.iter().filter(|&(_, &count)| count > 0).collect::<Vec<_>>().as_slice() {
         [(status, count)] => format!("{} {count}/{total}", screen::status(**status)),
         [] => format!("0/{total}"),
@@ -97,7 +103,7 @@ pub(super) fn line(job: &JobDetail) -> String {
     };
     let why = job.pending.first().and_then(|it| refusal(job, it.instance));
     let why = why.map(|it| format!("  {}", screen::faint(&it))).unwrap_or_default();
-    format!("  {}  {how}{why}", screen::bold(&job.summary.name))
+    format!("  {}  {how}{why}{next}", screen::bold(&job.summary.name))
 }
 
 #[cfg(test)]
@@ -128,6 +134,7 @@ mod tests {
                 history: 0,
                 created_at: Timestamp(0),
                 created_by: String::new(),
+                next_run: None,
             },
             configs: vec![],
             instances,
@@ -177,6 +184,19 @@ mod tests {
         assert_eq!(settles(Kind::Adhoc, [(Failed, 0), (Running, 9)]), Verdict::Open);
         let failed = settles(Kind::Adhoc, [(Failed, 0), (Finished, 0)]);
         assert_eq!(failed, Verdict::Bad("instance 0 did not finish (FAILED)".into()));
+    }
+
+    #[test]
+    fn what_runs_by_the_clock_has_settled_when_it_is_scheduled() {
+        let summary = JobSummary {
+            next_run: Some(Timestamp(0)),
+            instances: 1,
+            ..job(Kind::Cron, vec![]).summary
+        };
+        let scheduled = JobDetail { summary, ..job(Kind::Cron, vec![]) };
+        assert_eq!(verdict(&scheduled, NOW), Verdict::Good);
+        let line = anstream::adapter::strip_str(&line(&scheduled)).to_string();
+        assert!(line.starts_with("  n  0/1  next "), "{line}");
     }
 
     #[test]

@@ -34,6 +34,10 @@ fn describe(job: &JobSpec) -> String {
         text.line(format_args!("  cron:"));
         text.line(format_args!("    schedule: {schedule}"));
         text.line(format_args!("    policy: {}", job.cron_collision_policy));
+        if let Some(zone) = &job.cron_timezone {
+            text.line(format_args!("    timezone: {zone}"));
+        }
+        text.line(format_args!("    catch up: {}", job.cron_catch_up));
     }
     if !job.constraints.is_empty() {
         text.line(format_args!("  constraints:"));

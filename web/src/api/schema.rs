@@ -61,6 +61,22 @@ pub(super) fn kind() -> Schema {
     one_of(&["service", "adhoc", "cron"])
 }
 
+pub(super) fn collision_policy() -> Schema {
+    one_of(&["KILL_EXISTING", "CANCEL_NEW"])
+}
+
+pub(super) fn catch_up() -> Schema {
+    one_of(&["none", "latest", "all"])
+}
+
+pub(super) fn cron_state() -> Schema {
+    one_of(&["idle", "waiting", "starting"])
+}
+
+pub(super) fn outcome() -> Schema {
+    one_of(&["started", "skipped", "missed"])
+}
+
 fn one_of(names: &[&str]) -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::String)

@@ -70,6 +70,8 @@ impl Numbers {
 
     fn jobs(&mut self, view: &View) {
         self.add("jobs", "Jobs that are known", vec![], count(view.jobs.len() as u64));
+        let crons = view.jobs.values().filter(|it| it.cron.is_some()).count() as u64;
+        self.add("cron_jobs", "Jobs that run by the clock", vec![], count(crons));
         let mut tasks = BTreeMap::<_, u64>::new();
         let (mut pending, mut ended) = (0, 0);
         for job in view.jobs.values() {

@@ -110,6 +110,15 @@ pub(crate) fn stage(name: &str) -> Look {
     }
 }
 
+/// What became of a time at which a job was due.
+pub(crate) fn outcome(outcome: &str) -> Look {
+    match outcome {
+        "started" => Look { name: "started", class: "finished", glyph: "✓" },
+        "missed" => Look { name: "missed", class: "lost", glyph: "?" },
+        _ => Look { name: "skipped", class: "killed", glyph: "■" },
+    }
+}
+
 pub(crate) fn health(it: &Health) -> Look {
     match (it.is_healthy, it.consecutive_failures) {
         (true, 0) => Look { name: "healthy", class: "finished", glyph: "✓" },

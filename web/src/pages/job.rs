@@ -19,7 +19,10 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, events_of, format, progress::Moving, render, roles::kind_name};
 use crate::{
     Site,
-    api::{AuditEntry, Config, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary, VetoCount},
+    api::{
+        AuditEntry, Config, CronDetail, JobSla, JobSummary, NearestHost, PlaceMade, TaskSummary,
+        VetoCount,
+    },
     audit, jobs, show, sla,
 };
 
@@ -84,6 +87,8 @@ struct JobPage {
     /// The one that goes on, and the last few that ended.
     update: Option<Moving>,
     updates: Vec<Moving>,
+    /// If it runs by the clock.
+    cron: Option<CronDetail>,
 }
 
 /// A configuration, and all of it as JSON.
@@ -145,6 +150,9 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
     let page = choice.page.unwrap_or(1).clamp(1, pages);
     let job = show::job_summary(it);
     let (update, updates) = updates(view, key);
+    let cron = show::cron_detail(it, shell.now);
+    // Before the first run there is no other configuration to look at.
+    let template = cron.as_ref().filter(|_| it.configs.is_empty()).map(|it| it.config.clone());
     Some(JobPage {
         shell,
         kind: kind_name(job.kind),
@@ -158,12 +166,13 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
         q: choice.q.clone(),
         page,
         pages,
-        configs: show::configs(it).into_iter().map(Shown::new).collect(),
+        configs: show::configs(it).into_iter().chain(template).map(Shown::new).collect(),
         history: vec![],
         sla: None,
         audit: vec![],
         update,
         updates,
+        cron,
         job,
     })
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Site,
-    api::{self, Amount, JobSummary, Problem},
+    api::{self, Amount, CronSummary, JobSummary, Problem},
     quotas, show,
 };
 
@@ -161,6 +161,8 @@ struct JobRow {
     tally: Tally,
     /// The update that goes on.
     update: Option<Moving>,
+    /// If it runs by the clock.
+    cron: Option<CronSummary>,
 }
 
 /// What a role may have and has.
@@ -190,12 +192,13 @@ impl Quota {
 }
 
 impl JobRow {
-    fn of(view: &View, job: &JobView) -> Self {
+    fn of(view: &View, job: &JobView, now: Timestamp) -> Self {
         let update = job.updating().and_then(|key| view.updates.get(&key));
         Self {
             job: show::job_summary(job),
             tally: Tally::of(&job.counts),
             update: update.map(Moving::new),
+            cron: show::cron_summary(job, now),
         }
     }
 }
@@ -227,17 +230,17 @@ pub(crate) async fn environment(
 }
 
 fn jobs(site: &Site, role: String, environment: Option<String>) -> Result<HttpResponse, Sorry> {
+    let shell = Shell::new(site, role.clone(), Section::Jobs);
     let jobs: Vec<_> = site.scheduler.view().read(|view| {
         let wanted = view.jobs.iter().filter(|(key, _)| {
             key.role == role && environment.as_ref().is_none_or(|it| *it == key.environment)
         });
-        wanted.map(|(_, job)| JobRow::of(view, job)).collect()
+        wanted.map(|(_, job)| JobRow::of(view, job, shell.now)).collect()
     });
     let quota = environment.is_none().then(|| quotas::of(site, &role));
     if jobs.is_empty() && quota.as_ref().is_none_or(|it| it.quota.is_none()) {
         return Err(Problem::not_found(format!("{role} has no jobs")).into());
     }
-    let shell = Shell::new(site, role.clone(), Section::Jobs);
     let shell = shell.live(format!("role={}", format::segment(&role)));
     let quota = quota.as_ref().map(Quota::of);
     render(&RolePage { shell, role, environment, jobs, quota })

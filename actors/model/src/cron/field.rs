@@ -168,6 +168,13 @@ impl Field {
         Some(value)
     }
 
+    /// What the values are called.
+    pub(super) fn names(&self, values: Values) -> String {
+        let named = (self.first..).zip(self.names);
+        let named = named.filter(|(value, _)| values.bits >> value & 1 == 1);
+        named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    }
+
     fn walk(&self, from: u8, to: u8, step: u8) -> u64 {
         let to = if to < from { to + self.count } else { to };
         let around = |it: u8| self.first + (it - self.first) % self.count;

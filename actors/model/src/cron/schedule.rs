@@ -126,10 +126,10 @@ impl FromStr for Schedule {
         let weekdays = WEEKDAYS.read(weekdays)?;
         let schedule = Self { text, minutes, hours, days, months, weekdays };
         if !schedule.ever_comes() {
-            let months = MONTHS.write(months);
             return Err(format!(
-                "'{}' never comes: no month of {months} has such a day; write one that there is",
-                schedule.text
+                "'{}' never comes: there is no such day in {}; write one that there is",
+                schedule.text,
+                MONTHS.names(months)
             ));
         }
         Ok(schedule)

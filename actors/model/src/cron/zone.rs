@@ -33,9 +33,10 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// What its clock shows then.
-    pub fn shows(&self, at: Timestamp) -> Option<DateTime> {
-        Some(self.0.to_datetime(instant(at)?))
+    /// What its clock shows then, and how that is called: `2027-03-28 03:00 CEST`.
+    pub fn shows(&self, at: Timestamp) -> String {
+        let zoned = instant(at).map(|it| it.to_zoned(self.0.clone()));
+        zoned.map(|it| it.strftime("%Y-%m-%d %H:%M %Z").to_string()).unwrap_or_default()
     }
 
     /// The first instant after `after` at which `schedule` is due. There is one, unless the

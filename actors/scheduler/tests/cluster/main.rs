@@ -23,6 +23,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 mod auditing;
+mod cron;
 mod drain;
 mod fake;
 mod forecasts;
