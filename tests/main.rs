@@ -12,6 +12,8 @@ mod cluster;
 mod architecture;
 /// Wrong input of every kind is refused, and harms nothing.
 mod bad_input;
+/// Jobs that run by the clock.
+mod cron;
 /// What is in `deploy/examples` does what it says.
 mod examples;
 /// Schedulers and agents are killed, and nothing is lost.

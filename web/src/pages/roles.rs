@@ -8,6 +8,7 @@ use actix_web::{
 };
 use airglow_model::{
     config::Kind,
+    machine::Timestamp,
     resources::Resources,
     task::Status,
     view::{JobView, View},

@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod cron;
 mod forecasts;
 mod host;
 mod maintenance;

@@ -95,6 +95,12 @@ impl Site {
         self.send("PUT", path, body).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        let head =
+            format!("DELETE {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
+        self.raw(&head, b"").await
+    }
+
     async fn send(&self, verb: &str, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let head = format!(

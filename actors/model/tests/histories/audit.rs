@@ -53,14 +53,18 @@ const KEPT_MS: u64 = 3 * 60_000 + JUST_MS;
 impl Auditor {
     pub(crate) fn watch(&mut self, world: &mut World) -> Verdict {
         for news in world.take_news() {
-            match news {
-                News::Committed(change) => self.committed(world, *change)?,
-                News::Launched { host, task, id } => self.launched(world, &host, &task, &id)?,
-                News::Settled { id, state, .. } => self.settled(&id, state)?,
-                News::Answered { .. } => {}
-            }
+            self.hear(world, news)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn hear(&mut self, world: &World, news: News) -> Verdict {
+        match news {
+            News::Committed(change) => self.committed(world, *change),
+            News::Launched { host, task, id } => self.launched(world, &host, &task, &id),
+            News::Settled { id, state, .. } => self.settled(&id, state),
+            News::Answered { .. } => Ok(()),
+        }
     }
 
     fn committed(&mut self, world: &World, Change { key, record }: Change) -> Verdict {

@@ -10,6 +10,7 @@
 
 mod audit;
 mod cluster;
+mod cron;
 mod giving_way;
 mod sla;
 
