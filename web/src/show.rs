@@ -84,7 +84,12 @@ pub(crate) fn configs(it: &JobView) -> Vec<Config> {
     let config = |(id, config): (&ConfigId, &std::sync::Arc<TaskConfig>)| {
         Config::new(*id, instances.get(id).cloned().unwrap_or_default(), config)
     };
-    it.configs.iter().rev().map(config).collect()
+    let all: Vec<_> = it.configs.iter().rev().map(config).collect();
+    // Before the first run of a job that runs by the clock, it is what that will have.
+    let template = it.template.as_ref().filter(|_| all.is_empty());
+    let next = template
+        .map(|template| Config::new(it.job.next_config(), InstanceSet::default(), template));
+    all.into_iter().chain(next).collect()
 }
 
 /// A run as its slot, or the history, has it. `None`: it has no event yet, so it was never real.

@@ -151,8 +151,6 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
     let job = show::job_summary(it);
     let (update, updates) = updates(view, key);
     let cron = show::cron_detail(it, shell.now);
-    // Before the first run there is no other configuration to look at.
-    let template = cron.as_ref().filter(|_| it.configs.is_empty()).map(|it| it.config.clone());
     Some(JobPage {
         shell,
         kind: kind_name(job.kind),
@@ -166,7 +164,7 @@ fn page(view: &View, key: &JobKey, shell: Shell, choice: &Choice) -> Option<JobP
         q: choice.q.clone(),
         page,
         pages,
-        configs: show::configs(it).into_iter().chain(template).map(Shown::new).collect(),
+        configs: show::configs(it).into_iter().map(Shown::new).collect(),
         history: vec![],
         sla: None,
         audit: vec![],

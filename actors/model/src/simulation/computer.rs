@@ -31,8 +31,9 @@ pub struct Computer {
     /// How often that has changed.
     pub(super) cuts: u64,
     pub(super) link: Option<u64>,
-    /// The newest attempt at each instance, as long as the agent remembers.
-    newest: BTreeMap<TaskKey, Attempt>,
+    /// The newest attempt of each slot, as long as the agent remembers. An instance that was
+    /// forgotten and comes back is another slot.
+    newest: BTreeMap<Box<str>, Attempt>,
     settled: BTreeSet<TaskId>,
     outbox: VecDeque<Status>,
     reports: u64,
@@ -113,11 +114,11 @@ impl Computer {
     /// Whether it is going to start this; what it has or had is not started again.
     pub(super) fn admit(&mut self, now: Timestamp, launch: Launch) -> bool {
         let id = launch.task_id.clone();
-        let is_stale = self.newest.get(&launch.task).is_some_and(|&it| launch.attempt < it);
+        let is_stale = self.newest.get(id.slot()).is_some_and(|&it| launch.attempt < it);
         if is_stale || self.settled.contains(&id) || self.tasks.contains_key(&id) {
             return false;
         }
-        self.newest.insert(launch.task.clone(), launch.attempt);
+        self.newest.insert(id.slot().into(), launch.attempt);
         let state = RunState::Starting;
         self.tasks.insert(id, Held { launch, state, since: now, known: state });
         true
@@ -182,8 +183,8 @@ impl Computer {
         (self.has_agent, self.life) = (true, self.life + 1);
         self.newest.clear();
         self.told.clear();
-        for held in self.tasks.values() {
-            let newest = self.newest.entry(held.launch.task.clone()).or_default();
+        for (id, held) in &self.tasks {
+            let newest = self.newest.entry(id.slot().into()).or_default();
             *newest = held.launch.attempt.max(*newest);
         }
         for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
