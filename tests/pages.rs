@@ -159,6 +159,35 @@ async fn pages_show_something_and_fit_a_desktop_and_a_phone() {
 }
 
 #[tokio::test]
+async fn a_job_that_runs_by_the_clock_is_started_from_its_page() {
+    let cluster = Cluster::start();
+    let mut job = spec("nightly", "exec sleep 1000", 1, false);
+    job["cron_schedule"] = json!("30 2 * * MON-FRI");
+    job["cron_timezone"] = json!("Europe/Berlin");
+    let file = cluster.file("nightly.json", &job.to_string());
+    let key = "devcluster/www-data/test/nightly";
+    cluster.succeeds(&["cron", "schedule", key, &file, "--read-json"]);
+    for (device, size) in [("phone", PHONE), ("desktop", DESKTOP)] {
+        let browser = Browser::open(size).await;
+        browser.goto(&format!("{}/scheduler/www-data/test/nightly", cluster.uri())).await;
+        browser.shows("30 2 * * MON-FRI").await;
+        browser.shows(" 02:30 CE").await;
+        browser.photograph(&format!("cron-{device}")).await;
+        let script = "return document.documentElement.scrollWidth - window.innerWidth";
+        let overhang = browser.run(script).await.as_i64().unwrap();
+        assert!(overhang <= 0, "the page is {overhang} pixels too wide for a {device}");
+        if device == "desktop" {
+            let start = "document.querySelector('button[data-post$=\"/start\"]').click();
+                document.querySelector('#confirm [value=yes]').click()";
+            browser.run(start).await;
+            browser.shows("started").await;
+            browser.shows("RUNNING").await;
+        }
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_instances_leave_the_job_page_usable() {
     let cluster = Cluster::start();
     let mut job = spec("many", "true", 1000, true);

@@ -4,6 +4,7 @@
 //! which instants are due; nothing else here knows that clocks are set. An [`Entry`] is the machine:
 //! it deals with one time after the other, and its [`Timetable`] is all that it knows.
 
+mod dealing;
 mod entry;
 mod field;
 mod schedule;

@@ -100,6 +100,10 @@ struct Alarm;
 /// there was no entity leaves hosts this long to connect again and say how things are.
 const HEARING: Duration = Duration::from_secs(30);
 
+/// The clock may be set, and a machine may sleep, of which timers know nothing: nobody waits longer
+/// without a look.
+const NAP: Duration = Duration::from_secs(30);
+
 impl<M: Role> Entity<M> {
     pub(crate) fn start(
         lifeline: Lifeline<M::Key>,
@@ -194,7 +198,7 @@ impl<M: Role> Entity<M> {
             ctx.cancel_future(alarm);
         }
         let deadline = self.state.deadline();
-        let wait = |at: Timestamp| at.max(earliest).since(now());
+        let wait = |at: Timestamp| at.max(earliest).since(now()).min(NAP);
         self.alarm = deadline.map(|(at, _)| ctx.notify_later(Alarm, wait(at)));
     }
 }

@@ -16,7 +16,7 @@ use airglow_kit::{
 };
 use airglow_model::{
     admission::{Rules, Wish, admit_all},
-    config, cron,
+    config,
     forecast::{Forecast, draft, forecast, preempt},
     ids::{HostId, JobKey},
     instances::InstanceSet,
@@ -47,6 +47,7 @@ use crate::{
 };
 
 mod audit;
+mod cron;
 mod maintenance;
 mod past;
 mod updates;
@@ -295,34 +296,6 @@ impl Scheduler {
         message: &str,
     ) -> Result<InstanceSet, Refusal> {
         self.wish(job, Wish::Restart { instances, message: message.to_owned() }).await
-    }
-
-    /// Has the job run by the clock, from now on or in another way than before. Whether it did not
-    /// already.
-    pub async fn schedule(&self, job: config::Job, by: &str) -> Result<bool, Refusal> {
-        let config::Job { key, config, instances, cron, .. } = job;
-        let Some(rule) = cron else { return Err(Refusal::NotCron(key)) };
-        let zone = rule.zone.clone().unwrap_or_else(|| self.inner.policy.clock.clone());
-        let (config, by) = (Arc::new(config), by.to_owned());
-        let is_new = self.timetable(&key).is_none();
-        let order = Box::new(cron::Order { config, instances, rule, zone, by });
-        self.wish(&key, Wish::Schedule(order)).await.map(|_| is_new)
-    }
-
-    /// The job does not run by the clock any more; what runs of it runs on.
-    pub async fn deschedule(&self, job: &JobKey) -> Result<(), Refusal> {
-        self.wish(job, Wish::Deschedule).await.map(drop)
-    }
-
-    /// One run of the job now, as if it was due. What came of that: it is about to start, or waits,
-    /// or is skipped.
-    pub async fn start_cron(&self, job: &JobKey, by: &str) -> Result<cron::Timetable, Refusal> {
-        self.wish(job, Wish::Start { by: by.to_owned() }).await?;
-        self.timetable(job).ok_or_else(|| Refusal::NotCron(job.clone()))
-    }
-
-    fn timetable(&self, job: &JobKey) -> Option<cron::Timetable> {
-        self.view().read(|view| view.jobs.get(job)?.cron.clone())
     }
 
     /// What a role may have of what is limited (`None`: anything), and what it has.
