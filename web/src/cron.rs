@@ -1,7 +1,7 @@
 //! Jobs that run by the clock: scheduling, showing, starting and descheduling them.
 
 use actix_web::{
-    HttpResponse, Responder,
+    HttpRequest, HttpResponse, Responder,
     http::header,
     web::{Bytes, Data, Json, Path, Query},
 };
@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     Site,
     api::{CronDetail, CronSummary, Page, Problem},
+    audit::{Deed, audited},
     jobs::{ANYONE, Which, key},
     show,
 };
@@ -59,13 +60,20 @@ pub(crate) async fn get(
 ))]
 pub(crate) async fn schedule(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
     let key = key(path);
     let job = read_job(&body, &key, site.scheduler.limits())?;
-    let is_new = site.scheduler.schedule(job, ANYONE).await?;
-    let detail = detail(&site, &key)?;
+    let schedule = job.cron.as_ref().map_or("", |it| it.schedule.text());
+    let deed = Deed::to_job("schedule", &key).details(&format!("By {schedule}"));
+    let whose = key.clone();
+    let (is_new, detail) = audited(&site, &request, deed, move |site| async move {
+        let is_new = site.scheduler.schedule(job, ANYONE).await?;
+        Ok((is_new, detail(&site, &whose)?))
+    })
+    .await?;
     Ok(match is_new {
         true => HttpResponse::Created()
             .insert_header((header::LOCATION, format!("/api/v1/cron/{key}")))
@@ -83,9 +91,14 @@ pub(crate) async fn schedule(
 ))]
 pub(crate) async fn deschedule(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    site.scheduler.deschedule(&key(path)).await?;
+    let key = key(path);
+    audited(&site, &request, Deed::to_job("deschedule", &key), move |site| async move {
+        Ok(site.scheduler.deschedule(&key).await?)
+    })
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -100,11 +113,15 @@ pub(crate) async fn deschedule(
 ))]
 pub(crate) async fn start(
     site: Data<Site>,
+    request: HttpRequest,
     path: Path<(String, String, String)>,
 ) -> Result<Json<CronDetail>, Problem> {
     let key = key(path);
-    site.scheduler.start_cron(&key, ANYONE).await?;
-    detail(&site, &key).map(Json)
+    audited(&site, &request, Deed::to_job("start", &key), move |site| async move {
+        site.scheduler.start_cron(&key, ANYONE).await?;
+        detail(&site, &key).map(Json)
+    })
+    .await
 }
 
 pub(crate) fn detail(site: &Site, key: &JobKey) -> Result<CronDetail, Problem> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use crate::{
-    admin, api, audit, cluster, cron, events, files, hosts, jobs, logs, metrics, processes, quotas, sla,
-    tasks, updates,
+    admin, api, audit, cluster, cron, events, files, hosts, jobs, logs, metrics, processes, quotas,
+    sla, tasks, updates,
 };
 
 #[derive(OpenApi)]

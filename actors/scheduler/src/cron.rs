@@ -68,7 +68,7 @@ impl Role for Entry {
                 Effect::Watch => links.lookout.do_send(Watch(self.key.clone())),
                 Effect::Kill { message } => links.kill(&self.key, message),
                 Effect::Launch { run, instances, by } => {
-                    links.launch(&self.key, run, instances, by)
+                    links.launch(&self.key, run, instances, by);
                 }
             }
         }

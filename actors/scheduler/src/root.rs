@@ -164,11 +164,9 @@ async fn entities(soil: Soil, fate: Fate) {
     let (tasks, hosts, jobs) = (for_tasks.address(), for_hosts.address(), for_jobs.address());
     let for_updates = Context::new();
     let updates = for_updates.address();
-    let for_crons = Context::new();
-    let crons = for_crons.address();
     let herald =
         Herald::new(scribe.clone(), tasks.clone(), soil.stats.clone(), fate.lifeline()).start();
-    let (policy, clock) = (soil.policy.clone(), soil.policy.clock.clone());
+    let policy = soil.policy.clone();
     let of_matchmaker = Matchmaker::new(
         (view.clone(), scribe),
         tasks.clone(),
@@ -198,20 +196,9 @@ async fn entities(soil: Soil, fate: Fate) {
     nursery.raise(for_jobs, job::Links { view: view.clone(), herald: herald.clone() });
     let of_updates = update::Links { jobs: jobs.clone(), drainer, stats: soil.stats.clone() };
     nursery.raise(for_updates, of_updates);
-    Overseer::new(view.clone(), soil.feed.clone(), updates.clone(), fate.lifeline()).start();
-    let lookout = Lookout::new((view.clone(), soil.feed), crons.clone(), fate.lifeline()).start();
-    let of_crons = CronLinks {
-        view: view.clone(),
-        jobs: jobs.clone(),
-        crons: crons.clone(),
-        lookout,
-        stats: soil.stats,
-    };
-    nursery.raise(for_crons, of_crons);
-    view.read(|view| {
-        wake(view, &hosts, &jobs, &tasks);
-        wake_crons(view, &clock, &crons);
-    });
+    let crons = nursery.raise_crons(&soil, &jobs);
+    Overseer::new(view.clone(), soil.feed, updates.clone(), fate.lifeline()).start();
+    view.read(|view| wake(view, &hosts, &jobs, &tasks));
     let (books, scribe) = ((view, soil.scribe.clone()), soil.scribe);
     let entities = (jobs.clone(), crons);
     let admission = Admission::new(books, soil.rules, entities, herald, fate.lifeline()).start();
@@ -303,6 +290,18 @@ impl Nursery {
         let start = move |lifeline, key: &_| Entity::start(lifeline, key, Rc::clone(&shared));
         let ward = self.ward.clone().recipient();
         ctx.run(Supervisor::new(OF_ENTITIES, ward, start).sharing(&self.fate));
+    }
+
+    fn raise_crons(&self, soil: &Soil, jobs: &Addr<job::Jobs>) -> Addr<Crons> {
+        let for_crons = Context::new();
+        let (crons, view) = (for_crons.address(), self.view.clone());
+        let books = (view.clone(), soil.feed.clone());
+        let lookout = Lookout::new(books, crons.clone(), self.fate.lifeline()).start();
+        let (jobs, stats) = (jobs.clone(), self.stats.clone());
+        let links = CronLinks { view, jobs, crons: crons.clone(), lookout, stats };
+        self.raise(for_crons, links);
+        self.view.read(|view| wake_crons(view, &soil.policy.clock, &crons));
+        crons
     }
 }
 

@@ -111,8 +111,8 @@ pub(crate) fn stage(name: &str) -> Look {
 }
 
 /// What became of a time at which a job was due.
-pub(crate) fn outcome(outcome: &str) -> Look {
-    match outcome {
+pub(crate) fn fate(fate: &str) -> Look {
+    match fate {
         "started" => Look { name: "started", class: "finished", glyph: "✓" },
         "missed" => Look { name: "missed", class: "lost", glyph: "?" },
         _ => Look { name: "skipped", class: "killed", glyph: "■" },

@@ -12,6 +12,16 @@ const UPDATE_RESUME: &str = "post /api/v1/updates/{role}/{environment}/{name}/{i
 const UPDATE_ABORT: &str = "post /api/v1/updates/{role}/{environment}/{name}/{id}/abort";
 const UPDATE_ROLLBACK: &str = "post /api/v1/updates/{role}/{environment}/{name}/{id}/rollback";
 
+const CRON: &str = "put /api/v1/cron/{role}/{environment}/{name}";
+const CRON_START: &str = "post /api/v1/cron/{role}/{environment}/{name}/start";
+const CRON_END: &str = "delete /api/v1/cron/{role}/{environment}/{name}";
+
+fn nightly() -> Value {
+    let mut nightly = job("nightly", 1, "true");
+    nightly["cron_schedule"] = json!("@daily");
+    nightly
+}
+
 /// Signs of life, which come all the time and leave no entry.
 const HEARTBEATS: [&str; 1] = ["post /api/v1/updates/{role}/{environment}/{name}/{id}/pulse"];
 
@@ -47,6 +57,9 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         (UPDATE_RESUME, "/api/v1/updates/www/devel/web/none/resume", json!({})),
         (UPDATE_ABORT, "/api/v1/updates/www/devel/web/none/abort", json!({})),
         (UPDATE_ROLLBACK, "/api/v1/updates/www/devel/web/none/rollback", json!({})),
+        (CRON, "/api/v1/cron/www/devel/nightly", nightly()),
+        (CRON_START, "/api/v1/cron/www/devel/nightly/start", json!({})),
+        (CRON_END, "/api/v1/cron/www/devel/nightly", json!({})),
         ("post /api/v1/admin/prune", "/api/v1/admin/prune", json!({"role": "www"})),
         ("post /api/v1/admin/reconcile", "/api/v1/admin/reconcile", json!({"host": "h1"})),
     ]
@@ -77,6 +90,7 @@ async fn every_documented_change_leaves_an_entry_whether_or_not_it_is_made() {
             let answer = match method.as_str() {
                 "post" => site.post(path, body).await,
                 "put" => site.put(path, body).await,
+                "delete" => site.delete(path).await,
                 other => panic!("say here how to {other}"),
             };
             let page = site.get("/api/v1/audit?limit=1").await.json();

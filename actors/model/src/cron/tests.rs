@@ -229,6 +229,12 @@ fn a_new_run_is_cancelled_while_the_old_one_runs() {
     );
 }
 
+/// Of a schedule that is due each hour.
+fn hourly(catch_up: CatchUp, script: &[(u64, Event)]) -> String {
+    let order = order("0 * * * *", Collision::KillExisting, catch_up);
+    story(&[&[(10, Event::Scheduled(Box::new(order)))], script].concat())
+}
+
 #[test]
 fn what_was_due_without_a_scheduler_is_missed_or_made_up_for_as_was_asked() {
     let late = |catch_up, script: &[(u64, Event)]| {
@@ -248,10 +254,6 @@ fn what_was_due_without_a_scheduler_is_missed_or_made_up_for_as_was_asked() {
 300 due → launching [launch 2 of template 1 ×2 by ada] {180-240 missed} until 305
 "
     );
-    let hourly = |catch_up, script: &[(u64, Event)]| {
-        let order = order("0 * * * *", Collision::KillExisting, catch_up);
-        story(&[&[(10, Event::Scheduled(Box::new(order)))], script].concat())
-    };
     let over = || Event::Due(Before::Over);
     assert_eq!(
         hourly(CatchUp::None, &[(11_000, over()), (14_400, over())]),
@@ -273,7 +275,11 @@ fn what_was_due_without_a_scheduler_is_missed_or_made_up_for_as_was_asked() {
 14400 due → waiting [watch, kill: Killed by cronScheduler] {} until 14405
 "
     );
-    // Each run that is made up for waits for the one before it; so does the first that is in time.
+}
+
+#[test]
+fn each_run_that_is_made_up_for_waits_for_the_one_before_it_and_so_does_the_first_in_time() {
+    let over = || Event::Due(Before::Over);
     assert_eq!(
         hourly(
             CatchUp::All,

@@ -46,6 +46,7 @@ impl Job {
             | Event::Demanded(_)
             | Event::Created { .. }
             | Event::Added { .. }
+            | Event::Fired { .. }
             | Event::KillAsked { .. }
             | Event::Over { .. }
             | Event::Unused { .. }

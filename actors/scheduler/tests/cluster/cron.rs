@@ -77,7 +77,7 @@ impl Cluster {
         let store = Store::open(&self.data.path().join(FILE)).unwrap();
         let (failing, failed) = oneshot::channel();
         let (view, feed) = (ReadModel::load(&store).unwrap(), Feed::new(store.seq().unwrap()));
-        let scribe = Scribe::start(store.clone(), view, feed, failing);
+        let scribe = Scribe::start(store.clone(), view, feed, vec![], failing);
         let (key, record) = (RecordKey::Cron(key()), Some(Record::Cron(timetable)));
         scribe.commit(vec![Change { key, record }]).await.unwrap();
         drop((scribe, store));
