@@ -4,7 +4,11 @@
 use std::collections::BTreeSet;
 
 use airglow_model::{cron::Zone, machine::Timestamp};
-use jiff::{Timestamp as Instant, ToSpan, civil::DateTime, tz::TimeZone};
+use jiff::{
+    Timestamp as Instant, ToSpan,
+    civil::DateTime,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{at, schedule, zone};
@@ -61,7 +65,7 @@ impl Plain {
                 let mut unseen = latest;
                 let mut is_due = false;
                 while unseen < shown {
-                    unseen = unseen + 1.minute();
+                    unseen += 1.minute();
                     is_due |= self.matches(unseen);
                 }
                 latest = latest.max(shown);
@@ -128,7 +132,7 @@ fn ours(clock: &Zone, plain: &Plain, from: Timestamp, until: Timestamp) -> Vec<T
 
 fn theirs(clock: &Zone, plain: &Plain, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
     let instant = |it: Timestamp| Instant::from_millisecond(i64::try_from(it.0).unwrap()).unwrap();
-    let rules = TimeZone::get(clock.name()).unwrap();
+    let rules = TimeZoneDatabase::bundled().get(clock.name()).unwrap();
     let due = plain.due(&rules, instant(from), instant(until));
     due.into_iter().map(|it| Timestamp(u64::try_from(it.as_millisecond()).unwrap())).collect()
 }
