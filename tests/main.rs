@@ -34,10 +34,10 @@ mod run_verb;
 mod sandboxes;
 /// Many instances.
 mod scale;
-/// Updates as the command line starts, shows and steers them.
-mod updates;
 /// An update, watched and steered on its page.
 mod update_page;
+/// Updates as the command line starts, shows and steers them.
+mod updates;
 /// Rolling updates that go on while schedulers are killed.
 mod updating;
 /// What others are told, and what can be looked up: webhooks and the audit trail.

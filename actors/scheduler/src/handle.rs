@@ -172,10 +172,7 @@ impl Scheduler {
                 fail.send_replace(Some(failure));
             }
         };
-        let thread = thread::Builder::new()
-            .name("scheduler".into())
-            .spawn(|| System::new().block_on(work))
-            .map_err(StartError::Thread)?;
+        let thread = on_a_thread(work)?;
         let ready = is_ready.recv().expect("it says whether it could start");
         let mesh = ready.map_err(|source| StartError::Listen { addr: mesh, source })?;
         let (running, store) =
@@ -363,6 +360,13 @@ impl Scheduler {
 }
 
 /// A scribe whose work is counted.
+fn on_a_thread(
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let thread = thread::Builder::new().name("scheduler".into());
+    thread.spawn(|| System::new().block_on(work)).map_err(StartError::Thread)
+}
+
 fn open(data: &Path) -> Result<Store, StartError> {
     let unmade = |source| StartError::Data { path: data.to_owned(), source };
     fs::create_dir_all(data).map_err(unmade)?;
