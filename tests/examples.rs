@@ -236,10 +236,11 @@ fn every_example_is_tried_here() {
     let here = here.unwrap();
     for file in files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples")) {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        // What another example includes is tried with it; what needs no cluster, in `run_verb` and
-        // `operating`.
+        // What another example includes is tried with it; what runs by the clock, in `cron`; what
+        // needs no cluster, in `run_verb` and `operating`.
         let needs_none = |it: &OsStr| it == "thermos" || it == "yaml";
-        let elsewhere = name == "greeting" || file.extension().is_some_and(needs_none);
+        let elsewhere = ["greeting", "cron"].contains(&name.as_str())
+            || file.extension().is_some_and(needs_none);
         let tried = elsewhere || here.contains(&format!("\"{name}\""));
         assert!(tried, "no test submits {name}");
     }

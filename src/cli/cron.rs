@@ -242,7 +242,7 @@ mod tests {
         let firings = json!([
             { "at": 1_806_195_600_000_u64, "outcome": "started", "detail": "started", "number": 1,
               "started_at": 1_806_195_600_000_u64, "by": "ada" },
-            { "at": 1_806_106_200_000_u64, "until": 1_806_195_600_000_u64, "outcome": "missed",
+            { "at": 1_806_109_800_000_u64, "until": 1_806_195_600_000_u64, "outcome": "missed",
               "detail": "missed, there was no scheduler" },
         ]);
         let detail = detail("idle", Value::Null, firings);

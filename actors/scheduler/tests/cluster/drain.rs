@@ -60,14 +60,14 @@ impl Cluster {
 }
 
 /// Sees every commit, and how few instances were running after any.
-struct Witness {
+pub(super) struct Witness {
     view: View,
     listener: Listener,
     fewest: u32,
 }
 
 impl Witness {
-    fn new(scheduler: &Scheduler) -> Self {
+    pub(super) fn new(scheduler: &Scheduler) -> Self {
         let feed: &Feed = scheduler.feed();
         let (_, listener) = feed.subscribe();
         // What the listener has that is in the view already is not seen again.
@@ -76,7 +76,7 @@ impl Witness {
     }
 
     /// How few there were until now.
-    fn fewest(&mut self) -> u32 {
+    pub(super) fn fewest(&mut self) -> u32 {
         while let Ok(news) = self.listener.try_recv() {
             let What::Committed(changes) = &news.what else { continue };
             if news.seq > self.view.seq {

@@ -11,7 +11,24 @@ use airglow_model::{
 };
 use airglow_scheduler::StartUpdate;
 
-use super::*;
+use super::{drain::Witness, *};
+
+/// A job that is counted on.
+fn promised(cmdline: &str) -> Job {
+    let spec: airglow_model::spec::JobSpec = serde_json::from_value(json!({
+        "cluster": "test", "role": "www", "environment": "prod", "name": "hello",
+        "service": true, "instances": 40, "tier": "preferred",
+        "sla_policy": { "percentage": 90.0, "duration_secs": 0 },
+        "update_config": { "batch_size": 20, "watch_secs": 0, "sla_aware": true },
+        "task": {
+            "name": "hello",
+            "processes": [{"name": "hello", "cmdline": cmdline}],
+            "resources": {"cpu": 0.1, "ram": 16 << 20, "disk": 16 << 20},
+        },
+    }))
+    .unwrap();
+    spec.check(&limits()).unwrap()
+}
 
 fn version(number: u32, instances: u32) -> Job {
     let mut job = job(instances, &format!("echo {number}"), 0.01);
@@ -138,4 +155,49 @@ async fn what_is_right_already_makes_no_update_and_what_would_not_fit_is_said_be
     let one = cluster.scheduler.forecast_update(start(each(1.5))).await.unwrap();
     let without: Vec<_> = one.pending.iter().map(|(who, _)| who.len()).collect();
     assert_eq!(without, [1]);
+}
+
+#[tokio::test]
+async fn an_update_that_keeps_to_its_jobs_policy_takes_no_more_than_that_allows() {
+    let mut cluster = Cluster::start();
+    let _host = cluster.host("h1", capacity(40));
+    cluster.scheduler.create(promised("echo 1"), "somebody").await.unwrap();
+    cluster.until_all(Status::Running, 40).await;
+    let mut witness = Witness::new(&cluster.scheduler);
+    let key = cluster.scheduler.start_update(start(promised("echo 2"))).await.unwrap().unwrap();
+    cluster.until_done(&key, 15).await;
+    assert!((36..40).contains(&witness.fewest()), "{}", witness.fewest());
+    cluster.restart();
+    let mut witness = Witness::new(&cluster.scheduler);
+    assert_eq!(cluster.until_over(&key).await, update::Status::RolledForward);
+    assert!((36..40).contains(&witness.fewest()), "{}", witness.fewest());
+    assert_eq!(cluster.configs(), [ConfigId(2)].into());
+    let told = cluster.update(&key, |it| {
+        let events = it.lots.values().flat_map(|it| it.iter());
+        events.map(|it| it.message.clone()).collect::<BTreeSet<_>>()
+    });
+    assert!(told.contains("SLA check passed, continuing."), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_needs_pulses_begins_with_the_first_and_waits_when_they_stop() {
+    let cluster = Cluster::start();
+    let _host = cluster.host("h1", capacity(40));
+    cluster.scheduler.create(version(1, 10), "somebody").await.unwrap();
+    cluster.until_all(Status::Running, 10).await;
+    let mut coordinated = version(2, 10);
+    coordinated.update_config.pulse_interval_secs = Some(1);
+    coordinated.update_config.batch_size = 1;
+    coordinated.update_config.watch_secs = 1;
+    let key = cluster.scheduler.start_update(start(coordinated)).await.unwrap().unwrap();
+    let status = || cluster.update(&key, |it| it.update.status);
+    assert_eq!(status(), update::Status::RollForwardAwaitingPulse);
+    let pulse = || cluster.scheduler.command_update(&key, update::Event::Pulsed);
+    pulse().await.unwrap();
+    until(|| status().is_rolling(), || "it begins".into()).await;
+    // Nobody says anything any more, and nothing else happens that it could notice that by.
+    let waits = || status() == update::Status::RollForwardAwaitingPulse;
+    until(waits, || format!("it is {}", status())).await;
+    pulse().await.unwrap();
+    until(|| status().is_rolling(), || "it goes on".into()).await;
 }
