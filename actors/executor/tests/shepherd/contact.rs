@@ -93,7 +93,7 @@ fn what_nobody_understands_is_passed_over() {
 fn another_caller_goes_on_where_the_first_has_left() {
     for namespaces in [false, true] {
         let mut pasture = Pasture::new(namespaces);
-        pasture.start("a", "read < gate; echo through; exit 4");
+        // It is there before anybody reads from it, or whoever writes waits for ever.
         rustix::fs::mknodat(
             rustix::fs::CWD,
             pasture.sandbox().join("gate"),
@@ -101,12 +101,13 @@ fn another_caller_goes_on_where_the_first_has_left() {
             rustix::fs::Mode::RWXU,
             0,
         )
-        .ok();
+        .unwrap();
+        pasture.start("a", "read < gate; echo through; exit 4");
         let main = pasture.pid("a");
         pasture.stream = None;
         pasture.connect();
         fs::write(pasture.sandbox().join("gate"), "go\n").unwrap();
-        assert_ne!(pasture.ended("a"), json!(null));
+        assert_eq!(pasture.ended("a"), json!({ "code": 4 }));
         wait_until_gone(main);
         assert_eq!(pasture.run("b", "echo b"), "b\n");
     }
