@@ -14,7 +14,9 @@ mod tests;
 mod updates;
 
 pub use diff::{ConfigDiff, Diff, Difference, differences_between};
-pub use updates::{UpdateDraft, UpdateForecast, draft as draft_update};
+pub use updates::{
+    UpdateDraft, UpdateForecast, differences as update_differences, draft as draft_update,
+};
 
 use crate::{
     admission::{Admitted, Refusal, Rules, Wish, admit, admit_balance},

@@ -12,6 +12,7 @@ use actix::prelude::*;
 use airglow_model::machine::Rejected;
 use airglow_store::{Listener, What};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
 
 /// Something happened to an entity.
 #[derive(Clone, Debug, Message)]
@@ -51,6 +52,13 @@ impl Receipt {
     /// `tell` is called wherever the event ends, a panicking thread included.
     pub(crate) fn new(tell: impl FnOnce(Settled) + Send + 'static) -> Self {
         Self(Some(Box::new(tell)))
+    }
+
+    /// One that is waited for. Whoever waits may go away; it is dealt with all the same.
+    pub(crate) fn awaited() -> (Self, impl Future<Output = Settled>) {
+        let (tell, told) = oneshot::channel();
+        let receipt = Self::new(move |settled| drop(tell.send(settled)));
+        (receipt, async { told.await.unwrap_or(Settled::Lost) })
     }
 
     pub(crate) fn settle(mut self, how: Settled) {

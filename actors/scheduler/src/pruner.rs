@@ -297,10 +297,9 @@ impl Work {
     }
 
     async fn tell_job(&self, job: &JobKey, event: job::Event) -> Settled {
-        let (settle, settled) = oneshot::channel();
-        let receipt = Receipt::new(move |how| drop(settle.send(how)));
+        let (receipt, settled) = Receipt::awaited();
         self.jobs.do_send(To(job.clone(), Registered { event, receipt }));
-        settled.await.unwrap_or(Settled::Lost)
+        settled.await
     }
 
     async fn prune(&self, what: &Selection) -> Result<u64, StoreError> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use airglow_model::{
     forecast,
-    ids::{ConfigId, HostId, TaskKey},
+    ids::{HostId, TaskKey},
     instances::InstanceSet,
     quota,
     view::Pending,
@@ -177,23 +177,17 @@ impl From<forecast::Forecast> for JobForecast {
 
 impl From<forecast::Diff> for Diff {
     fn from(forecast::Diff { instances: (from, to), configs }: forecast::Diff) -> Self {
-        let diff =
-            |it: forecast::ConfigDiff| ConfigDiff::new(it.from, it.instances, it.differences);
-        let configs = configs.into_iter().map(diff);
+        let configs = configs.into_iter().map(ConfigDiff::from);
         let instances = InstancesChange { from, to: to.into() };
         Self { instances, configs: configs.collect() }
     }
 }
 
-impl ConfigDiff {
-    pub(crate) fn new(
-        from: ConfigId,
-        instances: InstanceSet,
-        differences: Vec<forecast::Difference>,
-    ) -> Self {
+impl From<forecast::ConfigDiff> for ConfigDiff {
+    fn from(it: forecast::ConfigDiff) -> Self {
         let change = |forecast::Difference { pointer, from, to }| Change { pointer, from, to };
-        let changes = differences.into_iter().map(change).collect();
-        Self { number: from.0, instances, changes }
+        let changes = it.differences.into_iter().map(change).collect();
+        Self { number: it.from.0, instances: it.instances, changes }
     }
 }
 

@@ -245,8 +245,6 @@ pub struct UpdateBatch {
 impl UpdateForecast {
     pub(crate) fn new(role: &str, it: forecast::UpdateForecast) -> Self {
         let Order { create, update, remove } = it.order;
-        let diff =
-            |it: forecast::ConfigDiff| ConfigDiff::new(it.from, it.instances, it.differences);
         Self {
             add: create,
             update,
@@ -255,7 +253,7 @@ impl UpdateForecast {
             fits: it.pending.is_empty(),
             placements: it.placements.into_iter().map(Placement::of).collect(),
             pending: it.pending.into_iter().map(Unplaced::of).collect(),
-            configs: it.configs.into_iter().map(diff).collect(),
+            configs: it.configs.into_iter().map(ConfigDiff::from).collect(),
             quota: QuotaForecast::new(role, &it.quota),
         }
     }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use airglow_model::{
     forecast,
     ids::UpdateKey,
-    instances::InstanceSet,
     machine::Timestamp,
     task::Task,
     update::{self, Action, Direction, Side, Update},
@@ -100,14 +99,8 @@ fn differences(job: &JobView, update: &Update) -> Vec<ConfigDiff> {
     let Some(target) = update.target.as_ref().and_then(|it| job.configs.get(&it.config)) else {
         return Vec::new();
     };
-    let changing = &update.roll.order.update;
-    let sides = update.initial.iter().map(|it| (it, it.instances.intersection(changing)));
-    let diff = |(side, instances): (&Side, InstanceSet)| {
-        let from = job.configs.get(&side.config).filter(|_| !instances.is_empty())?;
-        let differences = forecast::differences_between(from, target);
-        Some(ConfigDiff::new(side.config, instances, differences))
-    };
-    sides.filter_map(diff).collect()
+    let differences = forecast::update_differences(job, update, target);
+    differences.into_iter().map(ConfigDiff::from).collect()
 }
 
 fn event(it: &update::UpdateEvent) -> UpdateEvent {

@@ -12,7 +12,7 @@ use crate::{
     machine::Timestamp,
     matching::Matchmaker,
     quota::Balance,
-    update::{Direction, Order, Request, Roll, Update},
+    update::{Direction, Order, Request, Roll, Side, Update},
     view::{JobView, Pending, Stay, View},
 };
 
@@ -67,8 +67,9 @@ pub fn draft(
     Ok(Some(UpdateDraft { forecast, update, config, stays, attempts }))
 }
 
-fn differences(job: &JobView, update: &Update, config: &TaskConfig) -> Vec<ConfigDiff> {
-    let diff = |side: &crate::update::Side| {
+/// From each configuration of those that an update changes to `config`, which they come to have.
+pub fn differences(job: &JobView, update: &Update, config: &TaskConfig) -> Vec<ConfigDiff> {
+    let diff = |side: &Side| {
         let instances = side.instances.intersection(&update.roll.order.update);
         let from = job.configs.get(&side.config).filter(|_| !instances.is_empty())?;
         let differences = differences_between(from, config);

@@ -32,7 +32,7 @@ impl Diff {
             |id: &ConfigId| job.and_then(|it| it.configs.get(id)).is_some_and(|it| **it == *config);
         let wanted = InstanceSet::first(count);
         let there: InstanceSet =
-            sets(&current).fold(InstanceSet::default(), |all, it| all.union(it));
+            current.values().fold(InstanceSet::default(), |all, it| all.union(it));
         let right = current.iter().filter(|(id, _)| same(id)).map(|(_, it)| it);
         let right = right.fold(InstanceSet::default(), |all, it| all.union(it));
         let meant =
@@ -61,10 +61,6 @@ impl Diff {
     pub fn is_empty(&self) -> bool {
         self.order.all().is_empty()
     }
-}
-
-fn sets(current: &BTreeMap<ConfigId, InstanceSet>) -> impl Iterator<Item = &InstanceSet> {
-    current.values()
 }
 
 /// Who is there or about to be, by what it has or will have.

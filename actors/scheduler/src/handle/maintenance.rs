@@ -5,7 +5,6 @@ use airglow_model::{
     host::{DrainRequest, Event},
     ids::HostId,
 };
-use tokio::sync::oneshot;
 
 use super::{Scheduler, not_now};
 use crate::{
@@ -34,14 +33,12 @@ impl Scheduler {
         if !self.view().read(|view| view.hosts.contains_key(host)) {
             return Err(Refusal::NoSuchHost(host.clone()));
         }
-        let (reply, answer) = oneshot::channel();
-        // Whoever asked may not wait any more.
-        let receipt = Receipt::new(move |settled| drop(reply.send(settled)));
+        let (receipt, settled) = Receipt::awaited();
         entities.hosts.do_send(To(host.clone(), Registered { event, receipt }));
-        match answer.await {
-            Ok(Settled::Committed) => Ok(()),
-            Ok(Settled::Rejected(_)) => Err(Refusal::NoSuchHost(host.clone())),
-            Ok(Settled::Lost) | Err(_) => Err(Refusal::unknown()),
+        match settled.await {
+            Settled::Committed => Ok(()),
+            Settled::Rejected(_) => Err(Refusal::NoSuchHost(host.clone())),
+            Settled::Lost => Err(Refusal::unknown()),
         }
     }
 }

@@ -12,7 +12,7 @@ use airglow_model::{
     update::{Asked, Event, Request, Settings},
     view::JobView,
 };
-use tokio::{sync::oneshot, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{Scheduler, not_now};
 use crate::{
@@ -84,17 +84,15 @@ impl Scheduler {
             let (job, id) = (update.job.clone(), Some(update.id.clone()));
             return Err(Refusal::NoSuchUpdate { job, id });
         }
-        let (reply, answer) = oneshot::channel();
-        // Whoever asked may not wait any more.
-        let receipt = Receipt::new(move |settled| drop(reply.send(settled)));
+        let (receipt, settled) = Receipt::awaited();
         entities.updates.do_send(To(update.clone(), Registered { event, receipt }));
-        match answer.await {
-            Ok(Settled::Committed) => Ok(()),
-            Ok(Settled::Rejected(rejected)) => {
+        match settled.await {
+            Settled::Committed => Ok(()),
+            Settled::Rejected(rejected) => {
                 let why = rejected.to_string();
                 Err(Refusal::NotLikeThat { update: update.clone(), why })
             }
-            Ok(Settled::Lost) | Err(_) => Err(Refusal::unknown()),
+            Settled::Lost => Err(Refusal::unknown()),
         }
     }
 
