@@ -9,6 +9,10 @@ mod cli;
 mod client;
 mod units;
 
+/// A scheduler makes and drops millions of small things, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

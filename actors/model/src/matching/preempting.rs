@@ -4,15 +4,18 @@
 //! and nothing has to be looked at again later. The host is kept for the group meanwhile. It may
 //! still find room elsewhere; then what has become free is everybody's.
 
-use std::{cmp::Reverse, collections::VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+};
 
 use super::{
-    bits::seats,
+    bits::{Bits, seats},
     group::{Group, GroupKey},
     matchmaker::Matchmaker,
     memory::{limit_excess, matching_values},
     needs::Needs,
-    pool::Seat,
+    pool::{Pool, Seat},
     scheduling::Scheduling,
 };
 use crate::{
@@ -135,11 +138,8 @@ impl Matchmaker {
     /// and that is enough; and who has to.
     fn find_slot(&self, key: &GroupKey, view: &View) -> Option<(usize, Vec<Victim>)> {
         let (pool, group) = (&self.pool, self.groups.get(key)?);
-        let config = &*group.config;
-        let below = pool.prey.below(config);
-        let mut lower = super::bits::Bits::new(pool.words());
-        below.keys().for_each(|&it| lower.put(it, true));
-        let matching = matching_values(config, pool);
+        let below = pool.prey.below(&group.config);
+        let ground = hunting_ground(pool, group, &below);
         let reason = || {
             let first = group.waiting.first_key_value().map(|(&instance, _)| instance);
             let run = first.and_then(|it| view.jobs.get(&key.0)?.tasks.get(&it)?.run.as_ref());
@@ -149,11 +149,8 @@ impl Matchmaker {
         let first = pool.word_of(group.memory.start());
         for later in [false, true] {
             for at in (0..pool.words()).map(|it| (first + it) % pool.words()) {
-                let word = matching.word(at)
-                    & pool.sets.ready.word(at)
-                    & !pool.sets.reserved.word(at)
-                    & if later { pool.sets.later.word(at) } else { !pool.sets.later.word(at) }
-                    & (lower.word(at) | pool.prey.may_do(config, group.memory.needs(), at));
+                let soon = pool.sets.later.word(at);
+                let word = ground.word(at) & if later { soon } else { !soon };
                 let mut hosts: Vec<usize> = seats(at, word).collect();
                 hosts.sort_by_key(|&it| pool.ring(it));
                 let found = hosts.into_iter().find_map(|seat| {
@@ -173,6 +170,19 @@ impl Matchmaker {
         }
         None
     }
+}
+
+/// Where it may be enough to make some leave, as far as sums can tell.
+fn hunting_ground(pool: &Pool, group: &Group, below: &BTreeMap<usize, Resources>) -> Bits {
+    let mut suitable = matching_values(&group.config, pool);
+    suitable.keep(&pool.sets.ready);
+    suitable.remove(&pool.sets.reserved);
+    let mut ground = suitable.clone();
+    pool.prey.narrow(&mut ground, &group.config, group.memory.needs());
+    for &seat in below.keys().filter(|it| suitable.has(**it)) {
+        ground.put(seat, true);
+    }
+    ground
 }
 
 /// Who has to leave this host so that one of the group fits. `None`: that cannot be brought about.

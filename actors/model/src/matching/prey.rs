@@ -4,9 +4,9 @@
 //! where it can be of use: those who leave anyway are still counted in, and who exactly would have
 //! to go, only the host itself can tell.
 
-use std::{collections::BTreeMap, iter};
+use std::collections::BTreeMap;
 
-use super::{ladder::Ladder, needs::Needs};
+use super::{bits::Bits, ladder::Ladder, needs::Needs};
 use crate::{config::TaskConfig, resources::Resources};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,15 +84,15 @@ impl Prey {
         }
     }
 
-    /// The hosts of a word where those who can be made to leave any other's place may be enough.
-    pub(super) fn may_do(&self, config: &TaskConfig, needs: &Needs, at: usize) -> u64 {
+    /// Leaves those hosts where those who can be made to leave any other's place may be enough.
+    pub(super) fn narrow(&self, ground: &mut Bits, config: &TaskConfig, needs: &Needs) {
         if config.class.preemptible {
-            return 0;
+            *ground = Bits::new(ground.words());
+            return;
         }
         let needs = &needs.firm;
         let enough = [self.cpu.at_least(needs.cpu_milli), self.ram.at_least(needs.ram_mb)];
-        let enough = enough.into_iter().flatten().map(|it| it.word(at));
-        iter::once(u64::MAX).chain(enough).fold(u64::MAX, |all, it| all & it)
+        enough.into_iter().flatten().for_each(|it| ground.keep(it));
     }
 }
 

@@ -30,6 +30,10 @@ use serde_json::{Value, json};
 use cluster::Cluster;
 use meter::Meter;
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const INSTANCES: u32 = 1_000_000;
 const HOSTS: usize = 5_000;
 const JOBS: u32 = 1_000;
@@ -55,7 +59,8 @@ fn main() {
 fn place(instances: u32, hosts: usize, running: bool) {
     let cluster = Cluster::start(hosts, running);
     println!("{instances} instances in {JOBS} jobs with a constraint each, {hosts} hosts");
-    let jobs: Vec<_> = (0..JOBS).map(|it| constrained(it, instances / JOBS)).collect();
+    let racks = RACKS.min(hosts);
+    let jobs: Vec<_> = (0..JOBS).map(|it| constrained(it, instances / JOBS, racks)).collect();
     let placed = instances / JOBS * JOBS;
     let last_of_all = |count| {
         if running { cluster.wait_for_running(count) } else { cluster.wait_for_launches(count) }
@@ -107,9 +112,9 @@ fn limits() -> Limits {
 }
 
 /// Every other job has to be on a certain rack, the rest spread out.
-fn constrained(number: u32, instances: u32) -> Job {
+fn constrained(number: u32, instances: u32, racks: usize) -> Job {
     let role = format!("role{}", number % ROLES);
-    let rack = format!("r{}", number as usize / 2 % RACKS);
+    let rack = format!("r{}", number as usize / 2 % racks);
     let constraints = if number.is_multiple_of(2) {
         json!({ "rack": rack })
     } else {
