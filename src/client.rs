@@ -5,18 +5,32 @@
 //! knows whether the change was made, and only the user can decide to ask again. A connection that
 //! was never made changed nothing, so that much is tried again in either case.
 
-use std::{cell::Cell, fmt::Write as _, io::Read, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+    io::Read,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::Stream};
 use airglow_web::api::{
     AddInstances, Affected, Amount, AuditEntry, CreateJobs, Created, CronDetail, Drain, Forecast,
     HostDetail, HostSummary, JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile,
-    Reconciling, Selection, TaskDetail, TaskSummary, Tier,
+    Reconciling, Rotate, Secret, Selection, Snapshot, Snapshots, TaskDetail, TaskSummary, Tier,
+    Token,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use ureq::{Body, http::Response};
+use ureq::{
+    Body, SendBody,
+    http::{Request, Response, header},
+    middleware::MiddlewareNext,
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
+};
 
+mod access;
 mod updates;
 
 /// How often a scheduler is tried that has never answered.
@@ -24,11 +38,14 @@ const ATTEMPTS: u32 = 4;
 /// How often one is tried that answered before: long enough for it to be restarted.
 const ATTEMPTS_ONCE_HEARD: u32 = 60;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+/// How often somebody may be sent on to another scheduler.
+const MOVES: u32 = 4;
 
 /// A scheduler's API.
 pub(crate) struct Client {
     agent: ureq::Agent,
-    base: String,
+    /// Where it answers, or the one does who leads now.
+    base: RefCell<String>,
     /// How often to try in all.
     attempts: Cell<u32>,
     attempts_once_heard: u32,
@@ -47,9 +64,20 @@ pub(crate) enum ClientError {
     Broken(ureq::Error),
     #[error("{}", sentence(.0))]
     Refused(Box<Problem>),
+    /// Another scheduler leads: it has to be asked. Nothing was done.
+    #[error("The scheduler says that {0} is to be asked instead")]
+    Moved(String),
     /// Something answers there, but it does not speak this language.
     #[error("{uri} gave an answer that makes no sense: {why}")]
     Strange { uri: String, why: String },
+}
+
+/// What a client shows to a scheduler, and by what it believes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    pub(crate) token: Option<Secret>,
+    /// The authorities in PEM, instead of those that everybody knows.
+    pub(crate) authority: Option<String>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, ClientError>;
@@ -63,8 +91,23 @@ pub(crate) struct LogPiece {
 }
 
 impl Client {
-    pub(crate) fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str, trust: Trust) -> Self {
+        let token = trust.token;
+        let show = move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+            if let Some(Secret(token)) = &token
+                && let Ok(mut shown) = header::HeaderValue::from_str(&format!("Bearer {token}"))
+            {
+                shown.set_sensitive(true);
+                request.headers_mut().insert(header::AUTHORIZATION, shown);
+            }
+            next.handle(request)
+        };
+        let roots = trust.authority.map_or(RootCerts::WebPki, |pem| roots(&pem));
         let config = ureq::Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .middleware(show)
+            // Where another one leads is looked at by ourselves: the token has to go there too.
+            .max_redirects(0)
             .http_status_as_error(false)
             .user_agent(concat!("airglow/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(Duration::from_secs(5)))
@@ -76,19 +119,19 @@ impl Client {
             .build();
         Self {
             agent: config.new_agent(),
-            base: base.to_owned(),
+            base: RefCell::new(base.to_owned()),
             attempts: Cell::new(ATTEMPTS),
             attempts_once_heard: ATTEMPTS_ONCE_HEARD,
         }
     }
 
     /// For a scheduler that will not come back if it goes.
-    pub(crate) fn impatient(base: &str) -> Self {
-        Self { attempts: Cell::new(1), attempts_once_heard: 1, ..Self::new(base) }
+    pub(crate) fn impatient(base: &str, trust: Trust) -> Self {
+        Self { attempts: Cell::new(1), attempts_once_heard: 1, ..Self::new(base, trust) }
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
+    pub(crate) fn base(&self) -> String {
+        self.base.borrow().clone()
     }
 
     pub(crate) fn jobs(&self, query: &[(&str, &str)]) -> Result<Vec<JobSummary>> {
@@ -136,12 +179,46 @@ impl Client {
         self.post(&format!("/hosts/{}/activate", segment(host)), &json!({}))
     }
 
+    pub(crate) fn remove_host(&self, host: &str, force: bool) -> Result<()> {
+        let url = self.url(&format!("/hosts/{}?force={force}", segment(host)));
+        self.ask_change(|| self.agent.delete(&url).call()).map(drop)
+    }
+
+    pub(crate) fn readmit(&self, machine: &str) -> Result<()> {
+        let url = self.url(&format!("/removals/{}", segment(machine)));
+        self.ask_change(|| self.agent.delete(&url).call()).map(drop)
+    }
+
+    /// Which let machines join.
+    pub(crate) fn join_tokens(&self) -> Result<Vec<Token>> {
+        self.pages("/tokens", &[])
+    }
+
+    /// `purpose`: `agent` or `scheduler`.
+    pub(crate) fn rotate_token(&self, purpose: &str, how: &Rotate) -> Result<Token> {
+        self.post(&format!("/tokens/{}/rotate", segment(purpose)), how)
+    }
+
     pub(crate) fn prune(&self, what: &Prune) -> Result<Pruned> {
         self.post("/admin/prune", what)
     }
 
     pub(crate) fn reconcile(&self, whom: &Reconcile) -> Result<Reconciling> {
         self.post("/admin/reconcile", whom)
+    }
+
+    pub(crate) fn snapshots(&self) -> Result<Snapshots> {
+        self.get("/snapshots", &[])
+    }
+
+    /// A backup, made now. That takes as long as the scheduler's disk does.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        let url = self.url("/snapshots");
+        let patience = Some(Duration::from_secs(3600));
+        self.change(|| {
+            let request = self.agent.post(&url).config().timeout_recv_response(patience).build();
+            request.send_json(json!({}))
+        })
     }
 
     /// The newest `limit` entries about who did what, newest first.
@@ -193,8 +270,7 @@ impl Client {
     }
 
     pub(crate) fn deschedule(&self, key: &JobKey) -> Result<()> {
-        let url = self.url(&cron_path(key));
-        self.ask_change(|| self.agent.delete(&url).call()).map(drop)
+        self.delete(&cron_path(key))
     }
 
     pub(crate) fn start_cron(&self, key: &JobKey) -> Result<CronDetail> {
@@ -285,9 +361,8 @@ impl Client {
 
     /// Reads, as often as it takes or is reasonable.
     fn fetch(&self, path: &str, query: &[(&str, &str)]) -> Result<Response<Body>> {
-        let url = self.url(path);
         self.patiently(|| {
-            let request = self.agent.get(&url).query_pairs(query.iter().copied());
+            let request = self.agent.get(self.url(path)).query_pairs(query.iter().copied());
             match request.call() {
                 Ok(response) => self.accept(response),
                 Err(source) => Err(self.unreachable(source)),
@@ -296,13 +371,24 @@ impl Client {
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        let url = self.url(path);
-        self.change(|| self.agent.post(&url).send_json(body))
+        self.change(|| self.agent.post(self.url(path)).send_json(body))
     }
 
     fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        let url = self.url(path);
-        self.change(|| self.agent.put(&url).send_json(body))
+        self.change(|| self.agent.put(self.url(path)).send_json(body))
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        self.ask_change(|| self.agent.delete(self.url(path)).call()).map(drop)
+    }
+
+    /// A change whose answer says nothing more.
+    fn done(&self, method: &str, path: &str, body: &impl Serialize) -> Result<()> {
+        let ask = || match method {
+            "PUT" => self.agent.put(self.url(path)).send_json(body),
+            _ => self.agent.post(self.url(path)).send_json(body),
+        };
+        self.ask_change(ask).map(drop)
     }
 
     fn change<T: DeserializeOwned>(
@@ -325,9 +411,10 @@ impl Client {
     }
 
     fn patiently(&self, mut ask: impl FnMut() -> Result<Response<Body>>) -> Result<Response<Body>> {
-        let mut attempt = 1;
+        let (mut attempt, mut moves) = (1, 0);
         loop {
             match ask() {
+                Err(ClientError::Moved(_)) if moves < MOVES => moves += 1,
                 Err(error) if error.may_pass() && attempt < self.attempts.get() => {
                     tracing::debug!(%error, attempt, "trying again");
                     pause(BETWEEN_ATTEMPTS);
@@ -345,6 +432,10 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        if let Some(base) = self.elsewhere(&response) {
+            self.base.replace(base.clone());
+            return Err(ClientError::Moved(base));
+        }
         let text = response.body_mut().read_to_string().unwrap_or_default();
         let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
             title: status.to_string(),
@@ -360,15 +451,23 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}/api/v1{path}", self.base)
+        format!("{}/api/v1{path}", self.base.borrow())
+    }
+
+    /// Where the one is who leads, by the word of one who does not. Whoever is believed about who
+    /// they are is believed about that, but sends nobody from TLS to where everybody listens.
+    fn elsewhere(&self, response: &Response<Body>) -> Option<String> {
+        let moved = matches!(response.status().as_u16(), 307 | 308);
+        let there = response.headers().get(header::LOCATION).filter(|_| moved)?;
+        leader(&self.base.borrow(), there.to_str().ok()?)
     }
 
     fn unreachable(&self, source: ureq::Error) -> ClientError {
-        ClientError::Unreachable { uri: self.base.clone(), source }
+        ClientError::Unreachable { uri: self.base(), source }
     }
 
     fn strange(&self, why: &impl ToString) -> ClientError {
-        ClientError::Strange { uri: self.base.clone(), why: why.to_string() }
+        ClientError::Strange { uri: self.base(), why: why.to_string() }
     }
 }
 
@@ -387,15 +486,43 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused(problem) => problem.status == 503,
-            Self::Broken(_) | Self::Strange { .. } => false,
+            Self::Broken(_) | Self::Strange { .. } | Self::Moved(_) => false,
         }
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(problem) => Some(problem.status),
-            Self::Unreachable { .. } | Self::Broken(_) | Self::Strange { .. } => None,
+            Self::Unreachable { .. } | Self::Broken(_) | Self::Strange { .. } | Self::Moved(_) => {
+                None
+            }
         }
+    }
+}
+
+/// The base of the address that somebody is sent to.
+fn leader(base: &str, there: &str) -> Option<String> {
+    let (scheme, rest) = there.split_once("://")?;
+    let host = rest.split(['/', '?']).next().filter(|it| !it.is_empty() && !it.contains('@'))?;
+    let same_or_better = scheme == "https" || scheme == "http" && !base.starts_with("https://");
+    same_or_better.then(|| format!("{scheme}://{host}"))
+}
+
+fn roots(pem: &str) -> RootCerts {
+    let certificates = parse_pem(pem.as_bytes()).filter_map(|it| match it {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    RootCerts::Specific(Arc::new(certificates.collect()))
+}
+
+/// What a file with authorities holds.
+pub(crate) fn read_authority(path: &Path) -> std::result::Result<String, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    match Certificate::from_pem(text.as_bytes()) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(format!("{shown} holds no certificate in PEM")),
     }
 }
 
@@ -483,6 +610,21 @@ mod tests {
         assert_eq!(sentence(&problem), "2 mistakes\n/jobs/0/name: is missing\n/: is odd");
         let bare = Problem { title: "404 Not Found".into(), ..Problem::default() };
         assert_eq!(sentence(&bare), "404 Not Found");
+    }
+
+    #[test]
+    fn one_is_sent_on_to_where_it_is_no_less_safe() {
+        for (base, there, then) in [
+            ("http://a:1", "http://b:2/api/v1/jobs?x=1", Some("http://b:2")),
+            ("http://a:1", "https://b:2/x", Some("https://b:2")),
+            ("https://a:1", "https://b:2", Some("https://b:2")),
+            ("https://a:1", "http://b:2/x", None),
+            ("https://a:1", "https://a:1@evil/x", None),
+            ("http://a:1", "ftp://b", None),
+            ("http://a:1", "/api/v1", None),
+        ] {
+            assert_eq!(leader(base, there).as_deref(), then, "{base} {there}");
+        }
     }
 
     #[test]

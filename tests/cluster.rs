@@ -17,7 +17,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-const AIRGLOW: &str = env!("CARGO_BIN_EXE_airglow");
+pub(crate) const AIRGLOW: &str = env!("CARGO_BIN_EXE_airglow");
 
 /// How long anything may take before it counts as never: this machine may be busy with other tests.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) api: u16,
     mesh: u16,
     nodes: Vec<Node>,
+    /// More of what every agent is told.
+    settings: String,
 }
 
 /// An agent, running or not.
@@ -46,10 +48,7 @@ impl Cluster {
 
     /// A scheduler, and more agents that join it.
     pub(crate) fn with_agents(agents: &[&str]) -> Self {
-        let mut cluster = Self::prepared();
-        cluster.add("scheduler");
-        cluster.spawn(0);
-        cluster.answers();
+        let mut cluster = Self::with_settings("");
         for agent in agents {
             cluster.add(agent);
             cluster.spawn(cluster.nodes.len() - 1);
@@ -62,13 +61,24 @@ impl Cluster {
         cluster
     }
 
+    /// One agent that is the scheduler too, with more in its settings, and in those of whoever
+    /// joins.
+    pub(crate) fn with_settings(settings: &str) -> Self {
+        let mut cluster = Self::prepared();
+        settings.clone_into(&mut cluster.settings);
+        cluster.add("scheduler");
+        cluster.spawn(0);
+        cluster.answers();
+        cluster
+    }
+
     /// Nothing runs yet.
     pub(crate) fn prepared() -> Self {
         let (api, mesh) = (free_port(), free_port());
         let root = TempDir::new().unwrap();
         // Tasks are other users', and their sandboxes are in there.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { root, api, mesh, nodes: Vec::new() }
+        Self { root, api, mesh, nodes: Vec::new(), settings: String::new() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -91,7 +101,8 @@ impl Cluster {
         self.root.path().join(node)
     }
 
-    fn add(&mut self, name: &str) {
+    /// Another agent, which does not run yet.
+    pub(crate) fn add(&mut self, name: &str) {
         let (api, mesh) = (self.api, self.mesh);
         let first_port = free_ports(100);
         let last_port = first_port + 99;
@@ -104,9 +115,14 @@ impl Cluster {
              cpu = 64.0\n\
              ram_mb = 65536\n\
              disk_mb = 65536\n\
-             ports = [[{first_port}, {last_port}]]\n"
+             ports = [[{first_port}, {last_port}]]\n\
+             {}",
+            self.settings
         );
         fs::write(self.config(name), config).unwrap();
+        if self.nodes.iter().any(|it| it.name == name) {
+            return;
+        }
         self.nodes.push(Node { name: name.to_owned(), child: None });
     }
 
@@ -116,16 +132,34 @@ impl Cluster {
 
     /// The command that runs an agent, for a test that wants to change it.
     pub(crate) fn agent(&self, name: &str) -> Command {
+        match self.nodes.iter().position(|it| it.name == name) {
+            Some(0) | None => {
+                let mut command = self.bare_agent(name);
+                command.arg("--scheduler");
+                command
+            }
+            Some(_) => self.agent_with(name, &self.token()),
+        }
+    }
+
+    /// One that joins with this token.
+    pub(crate) fn agent_with(&self, name: &str, token: &str) -> Command {
+        let mut command = self.agent_without_token(name);
+        command.args(["--token", token.trim()]);
+        command
+    }
+
+    /// One that has joined long ago.
+    fn agent_without_token(&self, name: &str) -> Command {
+        let mut command = self.bare_agent(name);
+        command.arg("--join").arg(format!("127.0.0.1:{}", self.mesh));
+        command
+    }
+
+    fn bare_agent(&self, name: &str) -> Command {
         let mut command = Command::new(AIRGLOW);
         command.arg("agent").args(["--cluster", CLUSTER]);
         command.arg("--data").arg(self.data(name)).arg("--config").arg(self.config(name));
-        match self.nodes.iter().position(|it| it.name == name) {
-            Some(0) | None => command.arg("--scheduler"),
-            Some(_) => {
-                command.arg("--join").arg(format!("127.0.0.1:{}", self.mesh));
-                command.arg("--token").arg(self.token())
-            }
-        };
         command
     }
 
@@ -133,6 +167,15 @@ impl Cluster {
     pub(crate) fn scheduler(&mut self) -> Command {
         self.add("scheduler");
         self.agent("scheduler")
+    }
+
+    /// A scheduler with more in its configuration, which is the first node.
+    pub(crate) fn start_scheduler_with(&mut self, config: &str) {
+        self.add("scheduler");
+        let path = self.config("scheduler");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + config).unwrap();
+        self.spawn(0);
+        self.answers();
     }
 
     fn token(&self) -> String {
@@ -143,14 +186,35 @@ impl Cluster {
         found.expect("the scheduler keeps a join token in its data folder")
     }
 
+    /// Another agent, which runs.
+    pub(crate) fn join(&mut self, name: &str) {
+        self.add(name);
+        self.spawn(self.node(name));
+    }
+
+    /// The same, with this token.
+    pub(crate) fn join_with(&mut self, name: &str, token: &str) {
+        self.add(name);
+        let command = self.agent_with(name, token);
+        self.run(self.node(name), command);
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.root.path().join(format!("{name}.log"))).unwrap_or_default()
+    }
+
     fn spawn(&mut self, node: usize) {
+        let command = self.agent(&self.nodes[node].name);
+        self.run(node, command);
+    }
+
+    fn run(&mut self, node: usize, mut command: Command) {
         let name = self.nodes[node].name.clone();
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.root.path().join(format!("{name}.log")))
             .unwrap();
-        let mut command = self.agent(&name);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.nodes[node].child = Some(command.spawn().unwrap());
     }
@@ -162,6 +226,14 @@ impl Cluster {
         if node == 0 {
             self.answers();
         }
+    }
+
+    /// As one that has joined long ago.
+    pub(crate) fn restart_without_token(&mut self, name: &str) {
+        let node = self.node(name);
+        assert!(self.nodes[node].child.is_none(), "{name} was killed before");
+        let command = self.agent_without_token(name);
+        self.run(node, command);
     }
 
     /// With SIGKILL: it has no say in it.
@@ -230,6 +302,13 @@ impl Cluster {
             .unwrap();
         let text = response.body_mut().read_to_string().unwrap();
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// `PUT` with a body; the answer's status.
+    pub(crate) fn put(&self, path: &str, body: &str) -> u16 {
+        let request = ureq::put(format!("{}/api/v1{path}", self.uri()));
+        let sent = request.content_type("application/json").send(body);
+        sent.map_or(0, |it| it.status().as_u16())
     }
 
     /// A job of shell commands, written to a file that the command line can read.
@@ -330,7 +409,7 @@ pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     within(LIMIT, ask).unwrap_or_else(|| panic!("never: {what}"))
 }
 
-fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let give_up_at = airglow_kit::now() + limit;
     loop {
         match ask() {
@@ -341,7 +420,7 @@ fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has nothing else to do until it asks again")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 

@@ -8,6 +8,8 @@
 
 mod cluster;
 
+/// Who may do what, and that secrets stay secret.
+mod access;
 /// The packages depend on each other as they should.
 mod architecture;
 /// Wrong input of every kind is refused, and harms nothing.
@@ -22,12 +24,18 @@ mod failover;
 mod health;
 /// The verbs of the command line, and their exit codes.
 mod jobs;
+/// Machines that join, come back, or may not.
+mod joining;
+/// Networks that break, machines that end, and clusters that survive both.
+mod mesh;
 /// What operators do: quotas, maintenance, looking at a cluster as a whole.
 mod operating;
 /// The pages, in a real browser.
 mod pages;
 /// Why instances are pending.
 mod pending;
+/// The scheduler's memory is lost, and comes back from a backup.
+mod restoring;
 /// `airglow run`, alone on its machine.
 mod run_verb;
 /// What is left of tasks: files and logs.

@@ -88,7 +88,7 @@ async fn live(
     let settings = settings_for(options)?;
     let deciding = Deciding::start(&settings).await?;
     let mut executor =
-        start_executor(&settings, deciding.identity(&settings.host)?, vec![deciding.mesh()])?;
+        start_executor(&settings, deciding.credentials(&settings)?, vec![deciding.mesh()])?;
     ready.send((deciding.api, executor.notes())).context("nobody waits for the cluster")?;
     drop(ready);
     let ended = tokio::select! {
@@ -110,9 +110,13 @@ fn settings_for(options: &DevOptions) -> Result<Settings> {
         scheduler: true,
         data: options.data.clone(),
         cluster: options.cluster.clone(),
+        belongs_to: Some(options.cluster.clone()),
         host: settings::host_name()?,
         api: loopback(options.port),
         mesh: loopback(mesh_port),
+        discovery: false,
+        isolated_max: None,
+        protection: settings::Protection::default(),
         join: None,
         token: None,
         attributes: Attributes::new(),

@@ -5,6 +5,8 @@
 
 mod alone;
 mod dev;
+mod face;
+mod finding;
 mod foreground;
 mod settings;
 
@@ -15,18 +17,23 @@ use std::{
     time::Duration,
 };
 
-use airglow_executor::{self as executor, Executor};
+use airglow_executor::{self as executor, Credentials, Executor};
 use airglow_kit::{
-    identity::{Identity, Role},
+    discovery::Announcement,
+    identity::{self, Bearer, Identity, JoinToken, Role},
     link, now,
 };
-use airglow_model::{ids::HostId, resources::Attributes};
-use airglow_scheduler::{self as scheduler, Scheduler};
+use airglow_model::{
+    discovery::Sought,
+    ids::{HostId, MachineId},
+    resources::Attributes,
+};
+use airglow_scheduler::{self as scheduler, SCHEDULER, Scheduler, finish_restore};
 use anyhow::{Context, Result, anyhow, bail};
 
 pub(crate) use alone::{Solo, SoloOptions};
 pub(crate) use dev::{Dev, DevOptions};
-pub(crate) use settings::{AgentOptions, Settings, SimulatedTable};
+pub(crate) use settings::{AgentOptions, DATA, Settings, SimulatedTable};
 
 /// How long a port may be held by what is left of an agent that was killed.
 const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(1);
@@ -39,10 +46,10 @@ pub(crate) fn run(options: AgentOptions) -> Result<()> {
         let scheduler =
             if settings.scheduler { Some(Deciding::start(&settings).await?) } else { None };
         let mut executor = match &scheduler {
-            Some(it) => start_executor(&settings, it.identity(&settings.host)?, vec![it.mesh()]),
+            Some(it) => start_executor(&settings, it.credentials(&settings)?, vec![it.mesh()]),
             None => {
-                let (identity, schedulers) = joined(&settings).await?;
-                start_executor(&settings, identity, schedulers)
+                let (credentials, schedulers) = joined(&settings).await?;
+                start_executor(&settings, credentials, schedulers)
             }
         }?;
         let ended = tokio::select! {
@@ -74,6 +81,8 @@ async fn broken(scheduler: Option<&Deciding>, executor: &mut Executor) -> anyhow
 /// The part of an agent that decides, and the pages that show it.
 struct Deciding {
     scheduler: Scheduler,
+    /// Taken back before the rest ends.
+    _announcement: Option<Announcement>,
     server: actix_web::dev::ServerHandle,
     api: SocketAddr,
 }
@@ -83,23 +92,34 @@ impl Deciding {
         // Bound before anything is touched: a port in use is the likeliest mistake.
         let listener = bind(settings.api).await?;
         let api = listener.local_addr()?;
+        if let Some(restored) = finish_restore(&settings.data)? {
+            tracing::warn!(?restored, "a restore that was interrupted has been finished");
+        }
         let scheduler = Scheduler::start(scheduler::Config {
-            data: settings.data.join("scheduler"),
+            data: settings.data.join(SCHEDULER),
             cluster: settings.cluster.clone(),
             mesh: settings.mesh,
             limits: settings.rules.limits.clone(),
             policy: settings.rules.policy.clone(),
         })?;
-        let pages = airglow_web::Config { names: vec![settings.host.to_string()] };
+        let pages = face::put_on(settings, &scheduler, api)?;
         let server = airglow_web::serve(scheduler.clone(), listener, pages)?;
         let handle = server.handle();
         actix_rt::spawn(server);
-        tracing::info!(%api, mesh = %scheduler.mesh_addr(), "scheduling");
-        Ok(Self { scheduler, server: handle, api })
+        let mesh = scheduler.mesh_addr();
+        tracing::info!(%api, %mesh, "scheduling");
+        let authority = scheduler.authority().pin();
+        let announcement = finding::announce(settings, mesh, &authority);
+        Ok(Self { scheduler, _announcement: announcement, server: handle, api })
     }
 
-    fn identity(&self, host: &HostId) -> Result<Identity> {
-        Ok(self.scheduler.authority().issue(Role::Agent, &host.0)?)
+    /// Certified anew at every start.
+    fn credentials(&self, settings: &Settings) -> Result<Credentials> {
+        let machine = identity::machine(&settings.data)?;
+        let (name, role) = (settings.host.to_string(), Role::Agent);
+        let bearer = Bearer { name, role, machine: Some(machine.clone()) };
+        let identity = self.scheduler.authority().issue_to(&bearer)?;
+        Ok(Credentials { identity, machine, kept: None, token: None })
     }
 
     /// Where this machine's own executor finds it, whatever address it listens on.
@@ -118,27 +138,72 @@ impl Deciding {
 }
 
 /// The identity that this machine got when it joined, or gets now; and whom it belongs to.
-async fn joined(settings: &Settings) -> Result<(Identity, Vec<SocketAddr>)> {
-    let Some(scheduler) = settings.join else {
-        bail!("no scheduler to join: say --join HOST:PORT and --token TOKEN, or --scheduler");
-    };
+async fn joined(settings: &Settings) -> Result<(Credentials, Vec<SocketAddr>)> {
     let dir = settings.data.join("identity");
-    if let Some(identity) = Identity::load(&dir)? {
-        return Ok((identity, vec![scheduler]));
-    }
-    let Some(token) = &settings.token else {
-        bail!(
-            "this machine has not joined yet: say --token TOKEN (the scheduler's data folder has it)"
-        );
+    let machine = identity::machine(&settings.data)?;
+    let token = settings.token.clone();
+    let (identity, schedulers) = match Identity::load(&dir)? {
+        Some(identity) => (identity, settings.join.into_iter().collect()),
+        None => {
+            let Some(token) = &token else {
+                bail!(
+                    "this machine has not joined yet: say --token TOKEN (`airglow admin token \
+                     show` prints it where the scheduler is)"
+                );
+            };
+            join(settings, token, &machine).await?
+        }
     };
-    let identity = link::join(scheduler, token, &settings.host.0).await?;
-    identity.save(&dir)?;
-    Ok((identity, vec![scheduler]))
+    Ok((Credentials { identity, machine, kept: Some(dir), token }, schedulers))
+}
+
+async fn join(
+    settings: &Settings,
+    token: &JoinToken,
+    machine: &MachineId,
+) -> Result<(Identity, Vec<SocketAddr>)> {
+    let schedulers = match settings.join {
+        Some(scheduler) => vec![scheduler],
+        None if settings.discovery => finding::find(&sought(settings, token.pin())).await?,
+        None => bail!("no scheduler to join: say --join HOST:PORT, or mesh.discovery = true"),
+    };
+    let joined = join_any(&schedulers, token, &settings.host, machine).await?;
+    if joined.authority.is_some() {
+        bail!(
+            "this token is for schedulers: say --scheduler too, or take the agents' \
+             (`airglow admin token show`)"
+        );
+    }
+    let (own, authority) = ("identity", "scheduler/authority");
+    joined.save(&settings.data.join(own), &settings.data.join(authority))?;
+    Ok((joined.identity, schedulers))
+}
+
+/// The first that will have us; if none will, why the last would not.
+async fn join_any(
+    schedulers: &[SocketAddr],
+    token: &JoinToken,
+    host: &HostId,
+    machine: &MachineId,
+) -> Result<link::Joined> {
+    let mut refused = anyhow!("there is no scheduler to join");
+    for scheduler in schedulers {
+        match link::join(*scheduler, token, &host.0, machine).await {
+            Ok(joined) => return Ok(joined),
+            Err(error) => refused = error.into(),
+        }
+    }
+    Err(refused)
+}
+
+/// The cluster of that authority, if it calls itself as it is told to.
+fn sought(settings: &Settings, authority: String) -> Sought {
+    Sought { cluster: settings.belongs_to.clone(), authority }
 }
 
 fn start_executor(
     settings: &Settings,
-    identity: Identity,
+    credentials: Credentials,
     schedulers: Vec<SocketAddr>,
 ) -> Result<Executor> {
     Ok(Executor::start(executor::Config {
@@ -146,8 +211,12 @@ fn start_executor(
         host: settings.host.clone(),
         attributes: with_own_name(settings),
         capacity: settings.capacity.clone(),
+        cluster: settings.belongs_to.clone(),
+        sought: (settings.discovery && !settings.scheduler)
+            .then(|| sought(settings, credentials.identity.pin())),
+        isolated_max: settings.isolated_max,
         schedulers,
-        identity,
+        credentials,
         binary: binary()?,
         run_as: settings.run_as,
         isolation: settings.isolation,

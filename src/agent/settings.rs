@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use airglow_executor::{Isolation, RunAs};
@@ -20,18 +21,22 @@ use serde::Deserialize;
 
 use crate::units;
 
+mod api;
+mod backup;
 mod deciding;
+mod mesh;
 mod policy;
 mod tasks;
 mod webhooks;
 
+pub(crate) use api::{Encryption, Protection};
 pub(crate) use deciding::Rules;
 pub(crate) use policy::SimulatedTable;
 
 /// As Aurora's scheduler had it.
 const API_PORT: u16 = 8081;
 const MESH_PORT: u16 = 8082;
-const DATA: &str = "/var/lib/airglow";
+pub(crate) const DATA: &str = "/var/lib/airglow";
 const CLUSTER: &str = "devcluster";
 
 /// The flags of `airglow agent`.
@@ -55,10 +60,11 @@ struct File {
     cluster: Option<String>,
     /// The name that this machine goes by; its host name if left out.
     host: Option<String>,
-    /// Where the API and the pages are served: `127.0.0.1:8081`.
-    api: Option<SocketAddr>,
-    /// Where agents connect: `127.0.0.1:8082`.
-    mesh: Option<SocketAddr>,
+    /// Where the API and the pages are served, and how.
+    api: Option<api::Written>,
+    /// Where agents connect: `127.0.0.1:8082`; or a table with that and more.
+    #[serde(deserialize_with = "mesh::read")]
+    mesh: mesh::MeshTable,
     join: Option<String>,
     /// A file with the join token: not every user may read it, and no process list shows it.
     token_file: Option<PathBuf>,
@@ -70,6 +76,7 @@ struct File {
     logger: tasks::LoggerTable,
     sandboxes: tasks::SandboxesTable,
     scheduler: deciding::SchedulerTable,
+    backup: backup::BackupTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,9 +116,16 @@ pub(crate) struct Settings {
     pub(crate) scheduler: bool,
     pub(crate) data: PathBuf,
     pub(crate) cluster: String,
+    /// What whoever runs this calls the cluster that the host is to belong to, if anything.
+    pub(crate) belongs_to: Option<String>,
     pub(crate) host: HostId,
     pub(crate) api: SocketAddr,
+    pub(crate) protection: Protection,
     pub(crate) mesh: SocketAddr,
+    /// Whether schedulers are announced and looked for in the local network.
+    pub(crate) discovery: bool,
+    /// How long tasks go on when no scheduler is heard.
+    pub(crate) isolated_max: Option<Duration>,
     pub(crate) join: Option<SocketAddr>,
     pub(crate) token: Option<JoinToken>,
     pub(crate) attributes: Attributes,
@@ -140,15 +154,25 @@ impl Settings {
             bail!("an agent decides for its own cluster (--scheduler) or joins another (--join)");
         }
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let cluster = options.cluster.or(file.cluster).unwrap_or_else(|| CLUSTER.to_owned());
+        let (api, protection) = file.api.unwrap_or_default().read(loopback(API_PORT))?;
+        let mesh = file.mesh.read()?;
+        let named = options.cluster.or(file.cluster);
+        let cluster = named.clone().unwrap_or_else(|| CLUSTER.to_owned());
+        let data = options.data.or(file.data).unwrap_or_else(|| DATA.into());
+        let mut rules = file.scheduler.read(&cluster)?;
+        rules.policy.backup = file.backup.read(&data)?;
         Ok(Self {
             scheduler: options.scheduler,
-            data: options.data.or(file.data).unwrap_or_else(|| DATA.into()),
-            rules: file.scheduler.read(&cluster)?,
+            belongs_to: if options.scheduler { Some(cluster.clone()) } else { named },
+            data,
+            rules,
             cluster,
             host: file.host.map_or_else(host_name, |name| Ok(HostId(name.into())))?,
-            api: file.api.unwrap_or_else(|| loopback(API_PORT)),
-            mesh: file.mesh.unwrap_or_else(|| loopback(MESH_PORT)),
+            api,
+            protection,
+            mesh: mesh.listen.unwrap_or_else(|| loopback(MESH_PORT)),
+            discovery: mesh.discovery,
+            isolated_max: mesh.isolated_max,
             join: join.as_deref().map(resolve).transpose()?,
             token,
             attributes,
@@ -258,6 +282,7 @@ mod tests {
     fn what_is_wrong_is_told_with_the_settings_name() {
         for (toml, told) in [
             ("clutser = \"x\"", "clutser"),
+            ("[api]\ncertificate = \"x\"", "api.certificate needs api.key"),
             ("[isolation]\nnamespace = true", "unknown field `namespace`"),
             ("[isolation]\npids_max = 0", "isolation.pids_max"),
             ("[isolation]\ncgroups = \"yes\"", "cgroups"),
@@ -265,9 +290,11 @@ mod tests {
             ("[logger]\nlog_size = \"much\"", "logger.log_size"),
             ("[sandboxes]\nage_max = 7", "age_max"),
             ("[sandboxes]\nfree_min = 10", "sandboxes.free_min"),
+            ("[backup]\nkeep = 0", "backup.keep"),
             ("run_as = \"me\"", "run_as"),
             ("[resources]\ncpu = 0.0\nram_mb = 1\ndisk_mb = 1", "resources.cpu"),
             ("[scheduler]\ntier = \"x\"", "unknown field `tier`"),
+            ("[scheduler]\ncertificate_days = 0.0", "scheduler.certificate_days: it is a number"),
             ("[scheduler]\ntasks_per_job_max = 0", "scheduler.tasks_per_job_max"),
             ("[scheduler]\ncron_timezone = \"Berlin\"", "scheduler.cron_timezone: There is no"),
         ] {

@@ -3,7 +3,7 @@
 //! `{"jobs": […]}`, or one job, or one task for those who run it by itself. Templates work as in
 //! Python files. Names must be right: a field that a job does not have is a mistake.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use airglow_model::schema;
 use serde_json::Value as Json;
@@ -14,6 +14,7 @@ use super::{
     value::{Language, Schema, Struct, Value},
 };
 
+mod bounded;
 mod lines;
 mod yaml_lines;
 
@@ -68,11 +69,27 @@ fn beside_jobs(file: &Json) -> Vec<Mistake> {
     strange.collect()
 }
 
-/// The line where a pointer leads to, as far as that is known, or 0.
-pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> usize {
-    match format {
-        Format::Auto | Format::Json => lines::line_of(text, pointer),
-        Format::Yaml => yaml_lines::line_of(text, pointer),
+/// Where in a text that could be read things are. It is looked through once, when somebody wants to
+/// know.
+pub(super) struct Lines<'a> {
+    text: &'a str,
+    format: Format,
+    yaml: OnceCell<yaml_lines::Lines<'a>>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str, format: Format) -> Self {
+        Self { text, format, yaml: OnceCell::new() }
+    }
+
+    /// The line where a pointer leads to, as far as that is known, or 0.
+    pub(super) fn line_of(&self, pointer: &str) -> usize {
+        match self.format {
+            Format::Auto | Format::Json => lines::line_of(self.text, pointer),
+            Format::Yaml => {
+                self.yaml.get_or_init(|| yaml_lines::Lines::of(self.text)).line_of(pointer)
+            }
+        }
     }
 }
 
@@ -94,7 +111,7 @@ fn build(json: &Json, schema: &Rc<Schema>) -> Result<Rc<Struct>, Vec<Mistake>> {
 /// The text as JSON, or what is wrong with it and in which line.
 fn parse(text: &str, format: Format) -> Result<Json, (String, usize)> {
     match format {
-        Format::Yaml => serde_yaml_ng::from_str(text).map_err(|error| {
+        Format::Yaml => bounded::read(text).map_err(|error| {
             let line = error.location().map_or(0, |it| it.line());
             (error.to_string(), line)
         }),

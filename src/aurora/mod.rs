@@ -14,6 +14,8 @@ use std::{path::Path, rc::Rc, time::Duration};
 use airglow_model::spec::{Complaint, JobSpec};
 
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod input;
 mod job;
 mod pick;
@@ -162,6 +164,7 @@ fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outc
     let mut outcome = Outcome::default();
     let file = outcome.sources.add(path, text);
     let language = value::Language::default();
+    let lines = input::Lines::of(text, format);
     for input::Entry { pointer, found } in input::read(text, format, &file, &language) {
         let (jobs, tasks) = (outcome.jobs.len(), outcome.tasks.len());
         let told = outcome.mistakes.len();
@@ -176,13 +179,13 @@ fn read_data(path: &Path, text: &str, format: Format, options: &Options) -> Outc
             Err(mistakes) => outcome.mistakes.extend(mistakes),
         }
         for job in outcome.jobs[jobs..].iter_mut().chain(&mut outcome.tasks[tasks..]) {
-            let line = input::line_of(text, format, &pointer);
+            let line = lines.line_of(&pointer);
             job.places = Places::of_job(Origin { file: file.clone(), line });
         }
         for mistake in &mut outcome.mistakes[told..] {
             let inside = mistake.pointer.strip_prefix(around).unwrap_or(&mistake.pointer);
             mistake.pointer = format!("{pointer}{inside}");
-            let line = || input::line_of(text, format, &mistake.pointer);
+            let line = || lines.line_of(&mistake.pointer);
             mistake.origin.get_or_insert_with(|| Origin { file: file.clone(), line: line() });
         }
     }

@@ -30,7 +30,7 @@ use super::{
 };
 
 mod convert;
-mod dialect;
+pub(super) mod dialect;
 mod failure;
 mod host;
 mod include;
@@ -39,7 +39,7 @@ mod session;
 
 use session::Session;
 
-const STACK_BYTES: usize = 256 << 20;
+pub(super) const STACK_BYTES: usize = 256 << 20;
 const RECURSION_LIMIT: usize = 1000;
 /// Between two attempts to interrupt a file that takes too long.
 const NUDGE: Duration = Duration::from_millis(20);

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// A scheduler of the cluster to join
     #[arg(long, value_name = "HOST:PORT")]
     join: Option<String>,
-    /// Leave to join, needed once; the scheduler's data folder has it
+    /// Leave to join, needed once; `airglow admin token show` prints it
     #[arg(long, env = "AIRGLOW_TOKEN", hide_env_values = true)]
     token: Option<JoinToken>,
     /// What constraints may ask of this machine; repeat for more

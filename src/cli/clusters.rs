@@ -23,6 +23,8 @@ pub(crate) const LOCAL_AGENT: &str = "http://127.0.0.1:8081";
 pub(crate) struct Address {
     pub(crate) api: String,
     pub(crate) pages: String,
+    /// A file with the authorities by which it is believed.
+    pub(crate) cacert: Option<PathBuf>,
 }
 
 /// All that are known, by name.
@@ -42,6 +44,8 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cacert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     zk: Option<String>,
     /// What others find in it.
     #[serde(flatten)]
@@ -59,7 +63,7 @@ impl Address {
     fn new(api: &str, pages: Option<&str>) -> Self {
         let api = with_scheme(api);
         let pages = pages.map_or_else(|| api.clone(), with_scheme);
-        Self { api, pages }
+        Self { api, pages, cacert: None }
     }
 }
 
@@ -105,7 +109,10 @@ impl Clusters {
         }
         let entry = self.known(cluster)?;
         match (&entry.scheduler_uri, &entry.zk) {
-            (Some(uri), _) => Ok(Address::new(uri, entry.proxy_url.as_deref())),
+            (Some(uri), _) => {
+                let address = Address::new(uri, entry.proxy_url.as_deref());
+                Ok(Address { cacert: entry.cacert.clone(), ..address })
+            }
             (None, zookeeper) => {
                 let why = if zookeeper.is_some() {
                     " only ZooKeeper, which is not used"

@@ -163,7 +163,8 @@ impl Written {
             ClientError::Refused(_)
             | ClientError::Unreachable { .. }
             | ClientError::Broken(_)
-            | ClientError::Strange { .. } => return error.into(),
+            | ClientError::Strange { .. }
+            | ClientError::Moved(_) => return error.into(),
         };
         let complaints = problem
             .errors

@@ -5,12 +5,12 @@
 //! Nothing is decided here that the scheduler could decide; what these files hold is asking,
 //! waiting and showing. Only they print.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use airglow_web::api::{JobDetail, JobSummary};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Trust, read_authority};
 
 mod admin;
 pub(crate) mod agent;
@@ -18,6 +18,7 @@ mod amounts;
 mod browser;
 mod clusters;
 mod config;
+mod credentials;
 mod cron;
 pub(crate) mod dev;
 mod diff;
@@ -28,9 +29,11 @@ mod host;
 mod job;
 mod key;
 mod listed;
+mod login;
 mod quota;
 pub(crate) mod run;
 mod screen;
+mod secret;
 mod simulate;
 mod sla;
 mod task;
@@ -60,8 +63,11 @@ pub(crate) struct Global {
     /// The scheduler to talk to, whatever clusters.json says
     #[arg(long, global = true, value_name = "URI", env = "AIRGLOW_SCHEDULER_URI")]
     scheduler_uri: Option<String>,
+    /// The authorities that vouch for schedulers, in PEM, instead of those that everybody knows
+    #[arg(long, global = true, value_name = "FILE", env = "AIRGLOW_CACERT")]
+    cacert: Option<PathBuf>,
     /// Print the result as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, visible_alias = "json")]
     write_json: bool,
     /// Tell what is being done, on stderr
     #[arg(short, long, global = true)]
@@ -102,6 +108,10 @@ enum Noun {
     Sla(sla::Verb),
     /// Try out what would become of a cluster, in made-up time
     Simulate(simulate::Args),
+    /// Log in to a cluster: a password for a token, which is kept
+    Login(login::LoginArgs),
+    /// Give up the token that was kept
+    Logout(login::LogoutArgs),
     /// Operate a cluster
     #[command(subcommand, arg_required_else_help = true)]
     Admin(admin::Verb),
@@ -150,6 +160,8 @@ fn run(noun: Noun, global: &Global) -> Outcome {
         Noun::Quota(verb) => quota::run(verb, global),
         Noun::Sla(verb) => sla::run(verb, global),
         Noun::Simulate(args) => simulate::run(&args, global),
+        Noun::Login(args) => login::log_in(args, global),
+        Noun::Logout(args) => login::log_out(&args, global),
         Noun::Admin(verb) => admin::run(verb, global),
         Noun::Completions { shell } => {
             let mut script = Vec::new();
@@ -175,6 +187,8 @@ fn log(noun: &Noun, verbose: bool) {
         | Noun::Quota(_)
         | Noun::Sla(_)
         | Noun::Simulate(_)
+        | Noun::Login(_)
+        | Noun::Logout(_)
         | Noun::Admin(_)
         | Noun::Completions { .. } => "error",
     };
@@ -200,13 +214,21 @@ impl Global {
     }
 
     fn session(&self, cluster: &str) -> Result<Session, Failure> {
-        let address = self.clusters()?.address(cluster)?;
-        Ok(Session::at(address))
+        self.session_at(self.clusters()?.address(cluster)?)
     }
 
     /// With the one cluster that there is.
     fn only_session(&self) -> Result<Session, Failure> {
-        self.clusters()?.only().map(Session::at)
+        self.session_at(self.clusters()?.only()?)
+    }
+
+    fn session_at(&self, address: Address) -> Result<Session, Failure> {
+        let cacert = self.cacert.as_ref().or(address.cacert.as_ref());
+        let authority = cacert.map(|it| read_authority(it)).transpose();
+        let authority = authority.map_err(|why| Failure::new(Code::Configuration, why))?;
+        let token = credentials::token_for(&address.api)?;
+        let client = Client::new(&address.api, Trust { token, authority });
+        Ok(Session { client, address })
     }
 
     /// For a verb that is about a cluster and not about any of its jobs; `None`: the one that there
@@ -223,10 +245,6 @@ impl Global {
 }
 
 impl Session {
-    fn at(address: Address) -> Self {
-        Self { client: Client::new(&address.api), address }
-    }
-
     /// `None`: there is no such job.
     ///
     /// # Errors
@@ -268,6 +286,13 @@ const JOB_UPDATING: &str = "/problems/job-updating";
 const LOCKED: &str = "\tError: job is locked by an active update.\n\tRun 'airglow update abort' or \
                       wait for the active update to finish ('airglow update wait').";
 
+const LOG_IN: &str = "`airglow login --user NAME` asks for a password and keeps a token; AIRGLOW_API_TOKEN is \
+                      shown instead, if it is set.";
+const MAY_NOT: &str = "An admin can change that with `airglow admin user grant`; `airglow admin api-token list` shows \
+                       what a token is limited to.";
+const UNKNOWN_AUTHORITY: &str = "If it is the cluster's own authority that vouches for it, --cacert FILE, AIRGLOW_CACERT or \
+                                 cacert in clusters.json makes it known: api-authority.pem in the scheduler's data folder.";
+
 fn cluster_of(job: &JobDetail) -> Option<&str> {
     job.configs.first().map(|it| it.job.cluster.as_str())
 }
@@ -276,18 +301,24 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match error {
+            ClientError::Unreachable { .. } if message.contains("ertificate") => {
+                Self::new(Code::Network, message).hint(UNKNOWN_AUTHORITY)
+            }
             ClientError::Unreachable { .. } => Self::new(Code::Network, message).hint(
                 "Is it running? `airglow dev FILE` starts one on this machine; clusters.json or --scheduler-uri name another.",
             ),
             ClientError::Broken(_) => Self::new(Code::Network, message)
                 .hint("Look at what happened with `airglow job status` before asking again."),
             ClientError::Refused(problem) => match problem.status {
-                401 | 403 => Self::new(Code::Forbidden, message),
+                401 => Self::new(Code::Forbidden, message).hint(LOG_IN),
+                403 => Self::new(Code::Forbidden, message).hint(MAY_NOT),
                 _ if problem.kind == JOB_UPDATING => {
                     Self::new(Code::Scheduler, message).hint(LOCKED)
                 }
                 _ => Self::new(Code::Scheduler, message),
             },
+            ClientError::Moved(_) => Self::new(Code::Network, message)
+                .hint("The schedulers do not agree about who leads; ask again in a moment"),
             ClientError::Strange { .. } => Self::new(Code::Unknown, message)
                 .hint("Is that the address of an airglow scheduler, of this version?"),
         }
@@ -349,9 +380,17 @@ mod tests {
             "airglow cron deschedule c/r/e/n",
             "airglow cron show c/r/e/n --write-json",
             "airglow task logs c/r/e/n/0 --process p --run 2 --stderr --follow",
+            "airglow admin token rotate west --for schedulers --expires 24h",
+            "airglow host remove west/a b --force",
             "airglow dev a.aurora b.aurora --once --port 9000",
             "airglow run a.thermos -P http:80 -P admin:81 -E a=b --user joe --task-id t-1",
             "airglow run a.aurora c/r/e/n --sandbox x",
+            "airglow login west --user ada --expires 7d --cacert ca.pem",
+            "airglow admin user add ada --admin",
+            "airglow admin user grant bob --grant kill,restart:www/prod --cluster west",
+            "airglow admin user password ada",
+            "airglow admin api-token create --user bob --grant read-only --expires 1h --note ci",
+            "airglow admin api-token revoke 0123 --user bob",
         ] {
             assert!(parse(good).is_ok(), "{good}: {:?}", parse(good));
         }
@@ -373,6 +412,8 @@ mod tests {
             "airglow run a.thermos -P http",
             "airglow run a.thermos --task-id .hidden",
             "airglow run a.thermos --user a/b",
+            "airglow login --password x",
+            "airglow admin user add ada secret",
         ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }

@@ -158,6 +158,18 @@ pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `512 B`, `1.5 MB`: as in the configuration language, a KB is 1024 bytes.
+pub(crate) fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+    let (mut amount, mut units) = (bytes as f64, ["KB", "MB", "GB", "TB"].iter());
+    let mut unit = "B";
+    while 1024.0 <= amount {
+        let Some(next) = units.next() else { break };
+        (amount, unit) = (amount / 1024.0, next);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{amount:.1} {unit}") }
+}
+
 /// What is going on while a command waits, one line for each thing that is waited for: a moving
 /// one on a terminal, elsewhere a new line whenever it changes.
 #[derive(Default)]
@@ -232,6 +244,12 @@ mod tests {
         assert_eq!(age(120), "2m");
         assert_eq!(age(7200), "2h");
         assert_eq!(age(200_000), "2d");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let sizes = [0, 1023, 1536, 5 << 20, u64::MAX].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KB", "5.0 MB", "16777216.0 TB"]);
     }
 
     #[test]

@@ -5,28 +5,32 @@
 //! may change with any version; what is here was promised to scripts. Fields may be added: readers
 //! ignore what they do not know. Points in time are milliseconds since the Unix epoch.
 
+mod access;
 mod audit;
 mod cron;
 mod forecast;
 mod from;
 mod place;
 mod schema;
+mod snapshot;
 mod task;
+mod token;
 mod update;
 mod waits;
 
 use std::collections::BTreeMap;
 
 use airglow_model::{
-    config::Kind, ids::JobKey, instances::InstanceSet, machine::Timestamp, spec::JobSpec,
-    task::Status,
+    config::Kind, host::in_words_if_wrong, ids::JobKey, instances::InstanceSet, machine::Timestamp,
+    spec::JobSpec, task::Status,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
 pub use self::{
-    audit::*, cron::*, forecast::*, place::PlaceMade, task::*, update::*, waits::Alike,
+    access::*, audit::*, cron::*, forecast::*, place::PlaceMade, snapshot::*, task::*, token::*,
+    update::*, waits::Alike,
 };
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.
@@ -258,7 +262,16 @@ pub struct HostSummary {
     pub joined_at: Timestamp,
     #[schema(value_type = u64)]
     pub heard_at: Timestamp,
+    /// How far its clock was ahead of the scheduler's then. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_skew_ms: Option<i64>,
     pub version: String,
+    /// The newest version of the protocol that it speaks.
+    #[serde(default)]
+    pub protocol: u32,
+    /// How long it lets its tasks run when it hears from no scheduler; absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_max_secs: Option<u64>,
     pub attributes: BTreeMap<String, Vec<String>>,
     pub capacity: Resources,
     pub used: Resources,
@@ -272,6 +285,23 @@ pub struct HostSummary {
     pub mode_since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainProgress>,
+}
+
+impl HostSummary {
+    /// `clock 12 s ahead`, if it is wrong by so much that somebody should know.
+    pub fn wrong_clock(&self) -> Option<String> {
+        in_words_if_wrong(self.clock_skew_ms?)
+    }
+
+    /// What becomes of its tasks when it hears from no scheduler.
+    pub fn alone(&self) -> String {
+        match self.isolated_max_secs {
+            None => "tasks go on for ever".into(),
+            Some(secs) if secs % 3600 == 0 => format!("tasks go on for {} h", secs / 3600),
+            Some(secs) if secs % 60 == 0 => format!("tasks go on for {} min", secs / 60),
+            Some(secs) => format!("tasks go on for {secs} s"),
+        }
+    }
 }
 
 /// How a service has been doing.

@@ -17,9 +17,8 @@ use airglow_scheduler::{Scheduler, now};
 use serde::Deserialize;
 
 use crate::{
-    Site,
+    Site, access,
     api::{AuditEntry, Page, Problem},
-    jobs::ANYONE,
 };
 
 const SHOWN: usize = 100;
@@ -101,7 +100,7 @@ where
     Work: Future<Output = Result<T, Problem>> + 'static,
 {
     let peer = request.peer_addr().map_or_else(String::new, |it| it.ip().to_string());
-    let (site, entries) = (site.clone(), deed.entries(ANYONE, &peer));
+    let (site, entries) = (site.clone(), deed.entries(&access::user(request), &peer));
     let done = rt::spawn(async move {
         let intent = site.scheduler.intend(entries).await?;
         let result = work(site.clone()).await;

@@ -14,10 +14,10 @@ use airglow_scheduler::now;
 use serde_json::Value;
 
 use crate::{
-    Site,
+    Site, access,
     api::{CronDetail, CronSummary, Page, Problem},
     audit::{Deed, audited},
-    jobs::{ANYONE, Which, key},
+    jobs::{Which, key},
     show,
 };
 
@@ -68,9 +68,9 @@ pub(crate) async fn schedule(
     let job = read_job(&body, &key, site.scheduler.limits())?;
     let schedule = job.cron.as_ref().map_or("", |it| it.schedule.text());
     let deed = Deed::to_job("schedule", &key).details(&format!("By {schedule}"));
-    let whose = key.clone();
+    let (whose, by) = (key.clone(), access::user(&request));
     let (is_new, detail) = audited(&site, &request, deed, move |site| async move {
-        let is_new = site.scheduler.schedule(job, ANYONE).await?;
+        let is_new = site.scheduler.schedule(job, &by).await?;
         Ok((is_new, detail(&site, &whose)?))
     })
     .await?;
@@ -116,9 +116,9 @@ pub(crate) async fn start(
     request: HttpRequest,
     path: Path<(String, String, String)>,
 ) -> Result<Json<CronDetail>, Problem> {
-    let key = key(path);
+    let (key, by) = (key(path), access::user(&request));
     audited(&site, &request, Deed::to_job("start", &key), move |site| async move {
-        site.scheduler.start_cron(&key, ANYONE).await?;
+        site.scheduler.start_cron(&key, &by).await?;
         detail(&site, &key).map(Json)
     })
     .await

@@ -34,6 +34,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    pub(crate) fn starting() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is starting: try again")
+    }
+
     /// Nobody knows how far it has come.
     pub(crate) fn crashed() -> Self {
         let detail =
@@ -79,6 +83,8 @@ impl From<Refusal> for Problem {
             Refusal::JobExists(_) => ("job-exists", "Job exists", StatusCode::CONFLICT),
             Refusal::NoSuchJob(_) => ("no-such-job", "No such job", StatusCode::NOT_FOUND),
             Refusal::NoSuchHost(_) => ("no-such-host", "No such host", StatusCode::NOT_FOUND),
+            Refusal::HostInUse { .. } => ("host-in-use", "Host in use", StatusCode::CONFLICT),
+            Refusal::NotRemoved(_) => ("not-removed", "Not removed", StatusCode::NOT_FOUND),
             Refusal::IsCron(_) => ("is-cron", "Is a cron job", StatusCode::CONFLICT),
             Refusal::NotCron(_) => ("no-such-cron", "No such cron job", StatusCode::NOT_FOUND),
             Refusal::OneWaits(_) => ("one-waits", "A run waits already", StatusCode::CONFLICT),

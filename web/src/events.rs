@@ -192,9 +192,13 @@ impl Gathered {
                 }
             }
             // Rare, and anybody may be showing it.
-            RecordKey::Quota(_) => self.reset = true,
+            RecordKey::Quota(_) | RecordKey::Removal(_) => self.reset = true,
             // What they say is heard from the records.
             RecordKey::Notice(_) | RecordKey::Audit(_) => {}
+            // No page shows them.
+            RecordKey::Term | RecordKey::Tokens => {}
+            // Who may look is nothing that anybody looks at.
+            RecordKey::User(_) | RecordKey::Pass(_) => {}
         }
     }
 
@@ -230,7 +234,12 @@ impl Gathered {
             | Record::Notice(_)
             | Record::Audit(_)
             | Record::Cron(_)
-            | Record::Template(_) => {}
+            | Record::Template(_)
+            | Record::Term(_)
+            | Record::Tokens(_)
+            | Record::Removal(_)
+            | Record::User(_)
+            | Record::Pass(_) => {}
         }
     }
 

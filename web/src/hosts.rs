@@ -2,16 +2,19 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
-    web::{Bytes, Data, Json, Path},
+    web::{Bytes, Data, Json, Path, Query},
 };
 use airglow_model::{
-    ids::HostId,
+    audit::Target,
+    ids::{HostId, MachineId},
     wire::{Answer, Question},
 };
 
+use serde::Deserialize;
+
 use crate::{
-    Site,
-    api::{Drain, HostDetail, HostSummary, Offer, Page, PendingTask, Problem},
+    Site, access,
+    api::{Drain, HostDetail, HostSummary, Offer, Page, PendingTask, Problem, RemovedMachine},
     audit::{Deed, audited},
     metrics::OPEN_METRICS,
     pieces, show,
@@ -24,8 +27,7 @@ mod request;
     (status = 200, body = Page<HostSummary>),
 ))]
 pub(crate) async fn list(site: Data<Site>) -> impl Responder {
-    let items =
-        site.scheduler.view().read(|view| view.hosts.values().map(show::host_summary).collect());
+    let items = site.scheduler.view().read(show::hosts);
     Json(Page::<HostSummary> { items, next: None })
 }
 
@@ -81,7 +83,7 @@ pub(crate) async fn drain(
     body: Bytes,
 ) -> Result<Json<HostSummary>, Problem> {
     let host = HostId(host.into_inner().into());
-    let wanted = request::read(&body)?;
+    let wanted = request::read(&body, &access::user(&request))?;
     let deed = Deed::to_host("drain", &host).details(&request::in_words(&wanted));
     audited(&site, &request, deed, move |site| async move {
         site.scheduler.drain(&host, wanted).await?;
@@ -106,6 +108,73 @@ pub(crate) async fn activate(
     audited(&site, &request, Deed::to_host("activate", &host), move |site| async move {
         site.scheduler.activate(&host).await?;
         summary(&site, &host)
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Removal {
+    #[serde(default)]
+    force: bool,
+}
+
+/// Make a host no part of the cluster any more: its machine may not come back.
+#[utoipa::path(delete, path = "/api/v1/hosts/{host}", tag = "hosts", params(
+    ("host" = String, Path),
+    ("force" = Option<bool>, Query, description = "even if tasks are there, which are then LOST"),
+), responses(
+    (status = 204),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn remove(
+    site: Data<Site>,
+    request: HttpRequest,
+    host: Path<String>,
+    Query(Removal { force }): Query<Removal>,
+) -> Result<HttpResponse, Problem> {
+    let host = HostId(host.into_inner().into());
+    let deed = Deed::to_host("remove", &host).details(if force { "By force" } else { "" });
+    audited(&site, &request, deed, move |site| async move {
+        site.scheduler.remove_host(&host, force).await?;
+        Ok(HttpResponse::NoContent().finish())
+    })
+    .await
+}
+
+/// List the machines that were removed.
+#[utoipa::path(get, path = "/api/v1/removals", tag = "hosts", responses(
+    (status = 200, body = Page<RemovedMachine>),
+))]
+pub(crate) async fn removals(site: Data<Site>) -> impl Responder {
+    let removals = site.scheduler.removals().into_iter();
+    let items = removals.map(|(machine, it)| RemovedMachine {
+        machine: machine.to_string(),
+        host: it.host.to_string(),
+        at: it.at,
+    });
+    Json(Page::<RemovedMachine> { items: items.collect(), next: None })
+}
+
+/// Let a machine that was removed come back.
+#[utoipa::path(delete, path = "/api/v1/removals/{machine}", tag = "hosts", params(
+    ("machine" = String, Path),
+), responses(
+    (status = 204),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn readmit(
+    site: Data<Site>,
+    request: HttpRequest,
+    machine: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let machine = MachineId::from(machine.as_str());
+    let host = site.scheduler.removals().remove(&machine).map(|it| it.host);
+    let deed = Deed::new("readmit", host.map_or(Target::Cluster, Target::Host));
+    let deed = deed.details(&format!("Machine {machine}"));
+    audited(&site, &request, deed, move |site| async move {
+        site.scheduler.readmit(&machine).await?;
+        Ok(HttpResponse::NoContent().finish())
     })
     .await
 }

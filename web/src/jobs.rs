@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    Site,
+    Site, access,
     api::{
         AddInstances, Affected, CreateJobs, Created, CreatedJob, Forecast, JobDetail, JobSummary,
         Page, Problem, Selection, TaskSummary,
@@ -26,9 +26,6 @@ use crate::{
     audit::{self, Deed, audited},
     show,
 };
-
-/// Whom the history names while there are no accounts.
-pub(crate) const ANYONE: &str = "anonymous";
 
 /// How many runs of the history are shown if nobody says how many.
 const HISTORY_SHOWN: usize = 100;
@@ -88,7 +85,8 @@ pub(crate) async fn create(
     };
     let created: Vec<_> = jobs.iter().map(|job| created(job, &at)).collect();
     let deed = Deed::to_each("create", jobs.iter().map(wanted));
-    audited(&site, &request, deed, move |site| async move { create_all(&site, &jobs).await })
+    let by = access::user(&request);
+    audited(&site, &request, deed, move |site| async move { create_all(&site, &jobs, &by).await })
         .await?;
     let location = created.first().map(|job| job.url.clone()).unwrap_or_default();
     Ok(HttpResponse::Created()
@@ -97,10 +95,10 @@ pub(crate) async fn create(
 }
 
 /// All of them, or none.
-async fn create_all(site: &Site, jobs: &[Job]) -> Result<(), Problem> {
+async fn create_all(site: &Site, jobs: &[Job], by: &str) -> Result<(), Problem> {
     site.scheduler.admits(jobs)?;
     for (done, job) in jobs.iter().enumerate() {
-        if let Err(refusal) = site.scheduler.create(job.clone(), ANYONE).await {
+        if let Err(refusal) = site.scheduler.create(job.clone(), by).await {
             take_back(site, &jobs[..done]).await;
             return Err(refusal.into());
         }
@@ -258,7 +256,7 @@ pub(crate) async fn kill(
     Json(selection): Json<Selection>,
 ) -> Result<Json<Affected>, Problem> {
     let (key, said) = (key(path), selection.message.clone());
-    let (instances, message) = read_selection(selection, "Killed")?;
+    let (instances, message) = read_selection(selection, "Killed", &request)?;
     let deed = Deed::to_job("kill", &key)
         .details(&audit::instances(instances.as_ref()))
         .message(said.as_deref());
@@ -283,7 +281,7 @@ pub(crate) async fn restart(
     Json(selection): Json<Selection>,
 ) -> Result<Json<Affected>, Problem> {
     let (key, said) = (key(path), selection.message.clone());
-    let (instances, message) = read_selection(selection, "Restarted")?;
+    let (instances, message) = read_selection(selection, "Restarted", &request)?;
     let deed = Deed::to_job("restart", &key)
         .details(&audit::instances(instances.as_ref()))
         .message(said.as_deref());
@@ -324,13 +322,14 @@ pub(crate) async fn add(
 fn read_selection(
     Selection { instances, message }: Selection,
     verb: &str,
+    request: &HttpRequest,
 ) -> Result<(Option<InstanceSet>, String), Problem> {
     if instances.as_ref().is_some_and(Vec::is_empty) {
         let detail = "an empty list names no instance; leave it out to mean all";
         return Err(Problem::invalid(complain("/instances", detail)));
     }
-    let message =
-        message.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| format!("{verb} by {ANYONE}"));
+    let said = message.filter(|it| !it.trim().is_empty());
+    let message = said.unwrap_or_else(|| format!("{verb} by {}", access::user(request)));
     Ok((instances.map(|it| it.into_iter().collect()), message))
 }
 

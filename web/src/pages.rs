@@ -5,6 +5,7 @@ pub(crate) mod files;
 mod format;
 pub(crate) mod hosts;
 pub(crate) mod job;
+pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod process;
 mod progress;
@@ -28,7 +29,7 @@ use airglow_model::{
 use askama::Template;
 
 use crate::{
-    Site,
+    Site, access,
     api::{Problem, Quarantined},
     show,
 };
@@ -43,6 +44,10 @@ pub(crate) struct Shell {
     /// Whether it shows what no event tells of, and so looks again by itself now and then.
     pub(crate) measures: bool,
     pub(crate) quarantined: Vec<Quarantined>,
+    /// Why there is no newer backup, if one could not be made.
+    pub(crate) unsaved: Option<String>,
+    /// Who looks at it, where somebody is known.
+    pub(crate) reader: Option<String>,
     pub(crate) now: Timestamp,
 }
 
@@ -63,6 +68,8 @@ impl Shell {
             events: None,
             measures: false,
             quarantined: site.scheduler.view().read(|view| show::quarantined(view, |_| true)),
+            unsaved: site.scheduler.backup_stats().failure().map(|it| it.why),
+            reader: access::reader(),
             now: airglow_scheduler::now(),
         }
     }
@@ -139,6 +146,8 @@ impl ResponseError for Sorry {
             events: None,
             measures: false,
             quarantined: vec![],
+            unsaved: None,
+            reader: access::reader(),
             now: airglow_scheduler::now(),
         };
         let page = ErrorPage { shell, problem: self.0.clone() };

@@ -12,10 +12,9 @@ use airglow_model::{
 use serde_json::Value;
 
 use crate::{
-    Site,
+    Site, access,
     api::{Amount, Page, Problem, Quota},
     audit::{Deed, audited},
-    jobs::ANYONE,
 };
 
 /// Quotas and use of every role that has any of either.
@@ -60,8 +59,9 @@ pub(crate) async fn set(
     let Amount { cpu, ram_mb, disk_mb } = limit.into();
     let details = format!("{cpu} cores, {ram_mb} MB of memory, {disk_mb} MB of disk");
     let deed = Deed::new("set quota", Target::Role(role.clone())).details(&details);
+    let by = access::user(&request);
     audited(&site, &request, deed, move |site| async move {
-        site.scheduler.set_quota(&role, limit, ANYONE).await?;
+        site.scheduler.set_quota(&role, limit, &by).await?;
         Ok(Json(of(&site, &role)))
     })
     .await

@@ -1,10 +1,10 @@
-//! Keeps other people's web pages away from an API that trusts whoever can reach it.
+//! Keeps other people's web pages away from an API that may trust whoever can reach it.
 //!
-//! On loopback there are no passwords, so any page that a user has open could try to talk to us
+//! On loopback there need be no passwords, so any page that a user has open could try to talk to us
 //! through their browser. Three things stop that. A request has to be addressed to us by a name
 //! that nobody else's DNS can lend (a rebinding attack arrives with the attacker's name). Whatever
 //! changes something has to be JSON, which a page cannot send across origins without asking us
-//! first, and we answer no such question. And if the browser says where the request comes from, it
+//! first, and we answer no such question; only logging in and out work by form. And if the browser says where the request comes from, it
 //! has to be from here.
 
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use actix_web::{
     web,
 };
 
-use crate::{Site, api::Problem, error::PROBLEM_JSON, pages::Sorry, parameters::pattern};
+use crate::{Site, access, api::Problem, error::PROBLEM_JSON, pages::Sorry, parameters::pattern};
 
 /// Pages load nothing from elsewhere, run nothing inline, and are framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -40,6 +40,10 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
         || site.parameters.check(http.method(), pattern(http).as_deref(), http.query_string());
     if let Err(problem) = admit(http, &site.names).and_then(|()| known()) {
         let response = HttpResponse::from_error(problem);
+        return Ok(dress(request.into_response(response)));
+    }
+    if let Err(refused) = access::identify(&site, http) {
+        let response = refused.respond(http);
         return Ok(dress(request.into_response(response)));
     }
     Ok(dress(next.call(request).await?.map_into_boxed_body()))
@@ -64,8 +68,11 @@ fn admit(request: &HttpRequest, names: &[String]) -> Result<(), Problem> {
     if strange || foreign {
         return Err(elsewhere());
     }
+    let is_form = matches!(request.path(), "/login" | "/logout")
+        && matches!(request.content_type(), "application/x-www-form-urlencoded" | "");
     if matches!(*request.method(), Method::POST | Method::PUT)
         && request.content_type() != "application/json"
+        && !is_form
     {
         let detail = "the body has to be JSON, with content-type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
@@ -134,7 +141,7 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     response.into_response(problem)
 }
 
-fn for_people(request: &HttpRequest) -> bool {
+pub(crate) fn for_people(request: &HttpRequest) -> bool {
     let accepts = header_text(request.headers(), &header::ACCEPT).unwrap_or_default();
     !request.path().starts_with("/api/") && accepts.contains("text/html")
 }

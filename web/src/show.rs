@@ -163,8 +163,14 @@ impl From<&matching::Making> for PlaceMade {
     }
 }
 
+/// Those that are part of the cluster.
+pub(crate) fn hosts(view: &View) -> Vec<HostSummary> {
+    let known = view.hosts.values().filter(|it| it.has_record());
+    known.map(host_summary).collect()
+}
+
 pub(crate) fn host_summary(it: &HostView) -> HostSummary {
-    let HostView { host, used, tasks, heard_at, .. } = it;
+    let HostView { host, used, tasks, heard_at, skew_ms, .. } = it;
     HostSummary {
         host: host.id.to_string(),
         state: host.contact.name().to_owned(),
@@ -173,9 +179,15 @@ pub(crate) fn host_summary(it: &HostView) -> HostSummary {
         // Whoever came was heard doing so.
         heard_at: match host.contact {
             Contact::Up { since } => since.max(*heard_at),
-            Contact::Unknown | Contact::Away { .. } | Contact::Unreachable { .. } => *heard_at,
+            Contact::Unknown
+            | Contact::Away { .. }
+            | Contact::Unreachable { .. }
+            | Contact::Removed { .. } => *heard_at,
         },
+        clock_skew_ms: *skew_ms,
         version: host.version.clone(),
+        protocol: host.protocol,
+        isolated_max_secs: host.isolated_max_secs,
         attributes: attributes(&host.attributes),
         capacity: host.capacity.resources.into(),
         used: (*used).into(),
@@ -272,9 +284,10 @@ fn mentions(entity: &str, job: &JobKey) -> bool {
 fn since(contact: Contact) -> Option<Timestamp> {
     match contact {
         Contact::Unknown => None,
-        Contact::Up { since } | Contact::Away { since } | Contact::Unreachable { since } => {
-            Some(since)
-        }
+        Contact::Up { since }
+        | Contact::Away { since, .. }
+        | Contact::Unreachable { since }
+        | Contact::Removed { since } => Some(since),
     }
 }
 

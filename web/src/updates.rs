@@ -15,13 +15,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    Site,
+    Site, access,
     api::{
         Page, Problem, Pulsed, StartUpdate, UpdateCommand, UpdateDetail, UpdateForecast,
         UpdateStarted, UpdateSummary,
     },
     audit::{self, Deed, audited},
-    jobs::ANYONE,
 };
 
 mod show;
@@ -66,7 +65,7 @@ pub(crate) async fn start(
     query: Query<StartQuery>,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let start = read(&body, &site)?;
+    let start = read(&body, &site, &request)?;
     if query.dry_run.unwrap_or(false) {
         let role = start.job.key.role.clone();
         let forecast = UpdateForecast::new(&role, site.scheduler.forecast_update(start).await?);
@@ -92,7 +91,11 @@ pub(crate) async fn start(
 }
 
 /// What is wanted, or everything that is wrong with it.
-fn read(body: &[u8], site: &Site) -> Result<scheduler::StartUpdate, Problem> {
+fn read(
+    body: &[u8],
+    site: &Site,
+    request: &HttpRequest,
+) -> Result<scheduler::StartUpdate, Problem> {
     let mut body: Value = serde_json::from_slice(body)
         .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
     let complain = |pointer: &str, detail: &str| Complaint {
@@ -115,13 +118,13 @@ fn read(body: &[u8], site: &Site) -> Result<scheduler::StartUpdate, Problem> {
     Ok(scheduler::StartUpdate {
         job,
         only: start.instances,
-        asked: asked(start.message),
+        asked: asked(request, start.message),
         metadata: start.metadata,
     })
 }
 
-fn asked(message: Option<String>) -> Asked {
-    Asked { by: ANYONE.to_owned(), message: message.unwrap_or_default() }
+fn asked(request: &HttpRequest, message: Option<String>) -> Asked {
+    Asked { by: access::user(request), message: message.unwrap_or_default() }
 }
 
 /// List updates, newest first: those that go on, and those that ended and are remembered.
@@ -187,7 +190,7 @@ pub(crate) async fn pause(
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
     let order = ("pause update", path);
-    command(&site, &request, order, asked(message), Event::PauseAsked).await
+    command(&site, &request, order, asked(&request, message), Event::PauseAsked).await
 }
 
 /// Go on with one that is paused.
@@ -207,7 +210,7 @@ pub(crate) async fn resume(
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
     let order = ("resume update", path);
-    command(&site, &request, order, asked(message), Event::ResumeAsked).await
+    command(&site, &request, order, asked(&request, message), Event::ResumeAsked).await
 }
 
 /// End it where it is: instances keep what they have.
@@ -227,7 +230,7 @@ pub(crate) async fn abort(
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
     let order = ("abort update", path);
-    command(&site, &request, order, asked(message), Event::AbortAsked).await
+    command(&site, &request, order, asked(&request, message), Event::AbortAsked).await
 }
 
 /// Undo what it has done.
@@ -247,7 +250,7 @@ pub(crate) async fn rollback(
     Json(UpdateCommand { message }): Json<UpdateCommand>,
 ) -> Result<Json<UpdateSummary>, Problem> {
     let order = ("roll back update", path);
-    command(&site, &request, order, asked(message), Event::RollbackAsked).await
+    command(&site, &request, order, asked(&request, message), Event::RollbackAsked).await
 }
 
 /// Say to a coordinated update that all is well. Not an error where there is nothing to say it to.

@@ -66,17 +66,21 @@ fn read_back(folder: &TaskFolder, launch: &Launch) -> io::Result<(Outline, Run)>
 }
 
 pub(crate) fn answer(known: &Known, question: &Question) -> Answer {
-    let (Question::Task { task_id }
-    | Question::Log { task_id, .. }
-    | Question::File { task_id, .. }) = question
-    else {
-        return Answer::Metrics { text: known.metrics.text() };
+    let task_id = match question {
+        Question::Task { task_id }
+        | Question::Log { task_id, .. }
+        | Question::File { task_id, .. } => task_id,
+        Question::Metrics => return Answer::Metrics { text: known.metrics.text() },
+        Question::Unknown => {
+            let why = "this agent is too old to be asked that: upgrade it".to_owned();
+            return Answer::Failed { why };
+        }
     };
     let Some((folder, launch)) = known.tasks.launched(task_id).ok().flatten() else {
         return Answer::NotFound { what: task_id.to_string() };
     };
     match question {
-        Question::Metrics => unreachable!("it is about no task"),
+        Question::Metrics | Question::Unknown => unreachable!("they are about no task"),
         Question::Task { .. } => match view(known, &folder, &launch) {
             Ok(view) => Answer::Task(Box::new(view)),
             Err(error) => Answer::Failed { why: error.to_string() },

@@ -12,10 +12,11 @@ use std::{
     time::Duration,
 };
 
-use actix::{WeakAddr, prelude::*};
+use actix::prelude::*;
 use airglow_kit::{
     GaveUp, Incarnation, Lifeline, Supervisor, To, Wake,
-    link::{self, HEARTBEAT, Sender, Unsent},
+    identity::Request,
+    link::{HEARTBEAT, Sender, Unsent},
     now,
 };
 use airglow_model::{
@@ -24,16 +25,19 @@ use airglow_model::{
     restart::Intensity,
     run::Event,
     wire::{
-        Answer, Hello, Inventoried, Launch, PROTOCOL, Question, RunState, Status, TaskView,
-        ToExecutor, ToScheduler,
+        Answer, Inventoried, Launch, Question, RunState, Status, TaskView, ToExecutor, ToScheduler,
     },
 };
 
 use tokio::sync::oneshot;
 
+mod renewal;
+
 use crate::{
     Contact, Host,
+    calling::{Caller, Line, SpokenVersion},
     inventory::{Admission, Inventory},
+    isolation::Isolation,
     known::Known,
     meter::Meter,
     outbox::Reports,
@@ -50,6 +54,10 @@ pub(crate) struct Uplink {
     /// What has been reported since we started.
     told: BTreeMap<TaskId, RunState>,
     link: Option<Sender<ToScheduler>>,
+    isolation: Isolation,
+    /// For another certificate, when it has been asked for.
+    renewing: Option<Request>,
+    spoken: SpokenVersion,
     is_closing: bool,
     /// More tasks are over than there were.
     is_untidy: bool,
@@ -81,14 +89,6 @@ pub(crate) struct Close {
     pub(crate) within: Duration,
 }
 
-#[derive(Message)]
-#[rtype(result = "()")]
-enum Line {
-    Connected(Sender<ToScheduler>),
-    Heard(ToExecutor),
-    Disconnected,
-}
-
 const RUNNER_CRASHES: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
 
 const INVENTORY_EVERY: Duration = Duration::from_secs(180);
@@ -106,6 +106,7 @@ impl Uplink {
     ) -> io::Result<Addr<Self>> {
         let inventory = records::take_stock(&known.tasks, |it| records::end(&known, it))?;
         known.sweep(inventory.all().map(|it| it.task_id.clone()));
+        let isolation = Isolation::open(&known.data, contact.isolated_max)?;
         let reports = Reports::open(&known.data.join("outbox.jsonl"))?;
         Ok(Self::create(move |ctx| {
             let host = Arc::new(Host {
@@ -125,6 +126,9 @@ impl Uplink {
                 reports,
                 told: BTreeMap::new(),
                 link: None,
+                isolation,
+                renewing: None,
+                spoken: 0,
                 is_closing: false,
                 is_untidy: true,
                 tidied_at: Timestamp::default(),
@@ -145,15 +149,8 @@ impl Uplink {
         }
     }
 
+    /// What a scheduler that is obeyed from now on needs to know.
     fn greet(&mut self) {
-        let hello = Hello {
-            host: self.known.id.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
-            attributes: self.known.attributes.clone(),
-            capacity: self.known.capacity.clone(),
-        };
-        self.say(&ToScheduler::Hello(hello));
         self.say_inventory();
         let pending: Vec<_> = self.reports.pending().collect();
         for status in pending {
@@ -164,6 +161,22 @@ impl Uplink {
         }
     }
 
+    fn ping(&mut self) {
+        self.say(&ToScheduler::Ping { at: Some(now()) });
+    }
+
+    /// Ends everything, gracefully, if that is the time.
+    fn end_if_isolated(&mut self) {
+        let Some(message) = self.isolation.verdict() else { return };
+        let alive = self.inventory.all().filter(|it| !it.state.is_terminal());
+        let alive: Vec<_> = alive.map(|it| it.task_id.clone()).collect();
+        tracing::warn!(tasks = alive.len(), message, "ends its tasks");
+        for id in alive {
+            let asked = Event::KillAsked { message: message.clone(), within_ms: None };
+            self.runners.do_send(To(id, Happened(vec![asked])));
+        }
+    }
+
     fn say_inventory(&mut self) {
         let tasks: Vec<Inventoried> = self.inventory.all().cloned().collect();
         self.say(&ToScheduler::Inventory { tasks });
@@ -171,15 +184,18 @@ impl Uplink {
 
     fn hear(&mut self, message: ToExecutor, ctx: &mut Context<Self>) {
         match message {
-            ToExecutor::Welcome { cluster, protocol } => {
-                tracing::info!(cluster, protocol, "connected to a scheduler");
-            }
             ToExecutor::Ack { seq } => self.acknowledged(seq),
             ToExecutor::Launch(launch) => self.launch(&launch),
             ToExecutor::Kill { task_id, reason } => self.kill(task_id, &reason),
             ToExecutor::Ask { request, question } => self.ask(request, question, ctx),
             ToExecutor::TakeStock => self.say_inventory(),
-            ToExecutor::Pong => {}
+            ToExecutor::Renewed { chain } => self.renewed(chain, ctx),
+            // Who greets does so once, before anything is heard here.
+            ToExecutor::Welcome(_)
+            | ToExecutor::Elsewhere { .. }
+            | ToExecutor::Refused { .. }
+            | ToExecutor::Pong
+            | ToExecutor::Unknown => {}
         }
     }
 
@@ -298,15 +314,19 @@ impl Actor for Uplink {
         for task in self.inventory.all() {
             self.runners.do_send(Wake(task.task_id.clone()));
         }
-        ctx.run_interval(HEARTBEAT, |this, _| this.say(&ToScheduler::Ping));
+        ctx.run_interval(HEARTBEAT, |this, _| this.ping());
+        if let Some(pace) = self.isolation.pace() {
+            ctx.run_interval(pace, |this, _| this.end_if_isolated());
+        }
         let phase = INVENTORY_EVERY.mul_f64(phase(&self.known.id));
         ctx.run_later(phase, |_, ctx| {
             ctx.run_interval(INVENTORY_EVERY, |this, _| this.say_inventory());
         });
         ctx.run_interval(TIDY_EVERY, Self::tidy);
-        let contact = self.contact.clone();
-        let line = ctx.address().downgrade();
-        ctx.spawn(async move { stay_connected(&contact, &line).await }.into_actor(self));
+        self.stay_certified(ctx);
+        let (known, contact) = (self.known.clone(), self.contact.clone());
+        let caller = Caller::new(known, contact, ctx.address().downgrade());
+        ctx.spawn(caller.stay_connected().into_actor(self));
     }
 }
 
@@ -315,12 +335,19 @@ impl Handler<Line> for Uplink {
 
     fn handle(&mut self, line: Line, ctx: &mut Self::Context) {
         match line {
-            Line::Connected(link) => {
+            Line::Connected(link, spoken) => {
+                self.spoken = spoken;
+                self.isolation.heard();
                 self.link = Some(link);
                 self.greet();
+                self.ask_for_renewal();
             }
-            Line::Heard(message) => self.hear(message, ctx),
+            Line::Heard(message) => {
+                self.isolation.heard();
+                self.hear(message, ctx);
+            }
             Line::Disconnected => self.link = None,
+            Line::Removed => self.evict(),
         }
     }
 }
@@ -378,40 +405,5 @@ impl Handler<GaveUp<TaskId>> for Uplink {
         ctx.spawn(ended.into_actor(self).map(move |(), this, _| {
             this.report(&on, RunState::Lost, format!("Its runner keeps crashing: {last_words}"));
         }));
-    }
-}
-
-/// One scheduler after the other, until the actor is gone.
-async fn stay_connected(contact: &Contact, uplink: &WeakAddr<Uplink>) {
-    const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(5);
-    let mut wait = FIRST;
-    for addr in contact.schedulers.iter().cycle() {
-        match link::dial(*addr, &contact.identity).await {
-            Ok(link) => {
-                let (sender, mut receiver) = link.split::<ToScheduler, ToExecutor>();
-                let Some(uplink) = uplink.upgrade() else { return };
-                uplink.do_send(Line::Connected(sender));
-                let end = loop {
-                    match receiver.next().await {
-                        Ok(Some(message)) => {
-                            // Only now: one that hangs up at once is no better than none.
-                            wait = FIRST;
-                            uplink.do_send(Line::Heard(message));
-                        }
-                        Ok(None) => break "the scheduler closed it".to_owned(),
-                        Err(error) => break error.to_string(),
-                    }
-                };
-                tracing::warn!(%addr, end, "the link to the scheduler has ended");
-                uplink.do_send(Line::Disconnected);
-            }
-            Err(error) if wait == FIRST => {
-                tracing::warn!(%addr, %error, "cannot reach the scheduler, and goes on trying");
-            }
-            Err(error) => tracing::debug!(%addr, %error, "cannot reach the scheduler"),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST);
     }
 }

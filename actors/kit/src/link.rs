@@ -7,13 +7,15 @@
 //! restart.
 //!
 //! Who dials proves who it is before it is heard. Whoever cannot may do one thing, which the
-//! [`Listener`] deals with by itself: show the join token and ask for a certificate.
+//! [`Listener`] deals with by itself: show a join token and ask for a certificate.
 
 mod dial;
 mod listener;
+mod refusals;
 
 use std::{io, marker::PhantomData, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
+use airglow_model::{ids::MachineId, joining::Refusal};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -31,8 +33,9 @@ use tokio_util::{
     codec::{Framed, LengthDelimitedCodec},
 };
 
-pub use dial::{dial, join};
-pub use listener::{Listener, Peer};
+pub use dial::{Joined, dial, join};
+pub use listener::{Doorkeeper, Listener, Peer, Stranger};
+pub use refusals::Reason;
 
 use crate::identity::IdentityError;
 
@@ -135,6 +138,17 @@ pub enum LinkError {
         #[source]
         source: Option<io::Error>,
     },
+    #[error(
+        "the certificate of this machine has expired: start its agent once more with --token \
+         (`airglow admin token show` prints one)"
+    )]
+    Expired { addr: SocketAddr },
+    #[error(
+        "the certificate of the scheduler at {addr} has expired, if this machine's clock is right"
+    )]
+    Overdue { addr: SocketAddr },
+    #[error("the scheduler at {addr} refuses: {why}")]
+    Removed { addr: SocketAddr, why: String },
     #[error("the link broke")]
     Broken(#[source] io::Error),
     #[error("nothing was heard for {} s", SILENCE.as_secs())]
@@ -149,6 +163,9 @@ pub enum LinkError {
 #[derive(Serialize, Deserialize)]
 struct Join {
     name: String,
+    /// Agents that are older than this do not say it.
+    #[serde(default)]
+    machine: Option<MachineId>,
     secret: String,
     request: String,
 }
@@ -161,7 +178,28 @@ enum Verdict {
     Welcome,
     /// To somebody who joins: the certificate, and the authority's.
     Granted(String),
+    /// To a scheduler that joins: that, and the authority itself.
+    Trusted {
+        chain: String,
+        authority: String,
+    },
     Refused(String),
+    /// To somebody who may not come back.
+    Removed(String),
+}
+
+impl Verdict {
+    fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Removed { .. } => Self::Removed(refusal.to_string()),
+            Refusal::WrongToken
+            | Refusal::ReplacedToken
+            | Refusal::ExpiredToken
+            | Refusal::BadName
+            | Refusal::NameTaken(_)
+            | Refusal::NotYet => Self::Refused(refusal.to_string()),
+        }
+    }
 }
 
 impl Link {
@@ -287,6 +325,21 @@ impl<Rx: DeserializeOwned> Receiver<Rx> {
             () = &mut self.silence => Err(LinkError::Silent),
         }
     }
+}
+
+/// Says one last thing, and waits until the other end has hung up, though not for long: a link that
+/// is just dropped loses what is queued.
+pub async fn part<Tx: Serialize, Rx: DeserializeOwned>(
+    says: Sender<Tx>,
+    mut hears: Receiver<Rx>,
+    last: &Tx,
+) {
+    if says.send(last).is_err() {
+        return;
+    }
+    drop(says);
+    let heard = async { while let Ok(Some(_)) = hears.next().await {} };
+    timeout(PATIENCE, heard).await.ok();
 }
 
 impl<Rx> Drop for Receiver<Rx> {

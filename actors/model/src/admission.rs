@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use crate::{
     config::{self, Kind, TaskConfig},
     cron,
-    ids::{HostId, JobKey, UpdateId, UpdateKey},
+    ids::{HostId, JobKey, MachineId, UpdateId, UpdateKey},
     instances::InstanceSet,
     job,
     quota::{self, Balance, Claim, Part, Quota, Short},
@@ -84,6 +84,13 @@ pub enum Refusal {
     JobExists(JobKey),
     NoSuchJob(JobKey),
     NoSuchHost(HostId),
+    /// Something is placed there.
+    HostInUse {
+        host: HostId,
+        tasks: usize,
+    },
+    /// There is no machine of that id that may not come back.
+    NotRemoved(MachineId),
     /// It runs by the clock, so it cannot be had in another way.
     IsCron(JobKey),
     /// It does not run by the clock.
@@ -330,6 +337,15 @@ impl fmt::Display for Refusal {
             Self::JobExists(job) => write!(f, "job {job} is already active"),
             Self::NoSuchJob(job) => write!(f, "there is no active job {job}"),
             Self::NoSuchHost(host) => write!(f, "there is no host {host}"),
+            Self::HostInUse { host, tasks } => write!(
+                f,
+                "host {host} has {tasks} task{}: drain it first (`airglow host drain {host}`), or \
+                 remove it by force if they are to be LOST",
+                if *tasks == 1 { "" } else { "s" }
+            ),
+            Self::NotRemoved(machine) => {
+                write!(f, "there is no machine {machine} among those that were removed")
+            }
             Self::IsCron(job) => {
                 write!(f, "{job} is a cron job: schedule it anew, or deschedule it first")
             }

@@ -46,6 +46,11 @@ pub struct TaskId(pub Arc<str>);
 #[serde(transparent)]
 pub struct HostId(pub Arc<str>);
 
+/// A machine, whatever its agent is called. Random, made once for each data folder.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MachineId(pub Arc<str>);
+
 /// Which of a job's configurations: they are numbered from 1 in the order in which they came.
 #[derive(
     Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Hash, Serialize, Deserialize,
@@ -164,6 +169,29 @@ impl fmt::Display for HostId {
 impl From<&str> for HostId {
     fn from(name: &str) -> Self {
         Self(name.into())
+    }
+}
+
+impl MachineId {
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)).into())
+    }
+
+    /// Stands for the machine of that name whose certificate names none, as older ones do not.
+    pub fn unnamed(host: &HostId) -> Self {
+        Self(format!("unnamed-{host}").into())
+    }
+}
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for MachineId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
     }
 }
 

@@ -8,7 +8,7 @@
 //! [`resources`]), what a user writes ([`spec`], read by [`schema`], with [`template`]s in it) and
 //! what it becomes ([`config`]), the machines of the cluster ([`job`], [`task`], [`host`], [`cron`]) and of one
 //! host ([`run`], [`process`]) with what is decided there besides ([`ports`], [`conduct`],
-//! [`health`], [`retention`]), the decisions between them ([`admission`], [`quota`], [`matching`],
+//! [`health`], [`retention`], [`allegiance`], [`discovery`]), the decisions between them ([`admission`], [`quota`], [`matching`],
 //! [`preemption`], [`forecast`], [`drain`] with [`sla`], [`reconcile`], [`reports`]), what others are
 //! told and can look up ([`webhook`], [`audit`]), and what is said and kept ([`wire`], [`record`],
 //! [`view`]). What an operator can decide about all of them is
@@ -34,18 +34,24 @@ pub mod template;
 pub mod cron;
 pub mod host;
 pub mod job;
+pub mod joining;
 pub mod task;
 
+pub mod allegiance;
+pub mod discovery;
 pub mod health;
 pub mod plan;
 pub mod process;
 pub mod run;
 
+pub mod access;
 pub mod admission;
 pub mod audit;
+pub mod backup;
 pub mod drain;
 pub mod forecast;
 pub mod matching;
+pub mod permission;
 pub mod policy;
 pub mod preemption;
 pub mod pruning;

@@ -1,8 +1,10 @@
 //! What an operator can decide about a cluster's decisions. Every default is safe.
 
+use std::time::Duration;
+
 use crate::{
-    audit, cron::Zone, matching::Scheduling, preemption::Preemption, pruning::Keep, quota, sla,
-    webhook::Hook,
+    audit, backup, cron::Zone, host, matching::Scheduling, preemption::Preemption, pruning::Keep,
+    quota, sla, webhook::Hook,
 };
 
 /// All of it. A scheduler is told once, when it starts.
@@ -13,9 +15,13 @@ pub struct Policy {
     pub scheduling: Scheduling,
     pub history: Keep,
     pub sla: sla::Rules,
+    pub hosts: host::Rules,
     pub audit: audit::Keep,
     /// Whom to tell what happens.
     pub webhooks: Vec<Hook>,
     /// By which jobs run that name no other.
     pub clock: Zone,
+    /// How long a certificate is good for, if that is to be another time than usual.
+    pub certificate_life: Option<Duration>,
+    pub backup: backup::Plan,
 }

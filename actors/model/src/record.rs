@@ -5,12 +5,16 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::{Pass, User},
     audit::Entry,
     config::TaskConfig,
     cron::Timetable,
     host::Host,
-    ids::{ConfigId, HostId, JobKey, NotAKey, TaskId, TaskKey, UpdateKey, is_identifier},
+    ids::{
+        ConfigId, HostId, JobKey, MachineId, NotAKey, TaskId, TaskKey, UpdateKey, is_identifier,
+    },
     job::Job,
+    joining::{Removal, Tokens},
     quota::Quota,
     task::{Run, Task},
     update::{InstanceEvent, Update},
@@ -42,6 +46,16 @@ pub enum RecordKey {
     Cron(JobKey),
     /// The configuration that its next run gets.
     Template(JobKey),
+    /// How often a scheduler has begun to lead.
+    Term,
+    /// Who may join; the cluster has one.
+    Tokens,
+    /// That this machine may not come back.
+    Removal(MachineId),
+    /// Who may use the API.
+    User(String),
+    /// What a user shows instead of a password, by its id.
+    Pass(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +73,11 @@ pub enum Record {
     Audit(Entry),
     Cron(Timetable),
     Template(Arc<TaskConfig>),
+    Term(u64),
+    Tokens(Tokens),
+    Removal(Removal),
+    User(User),
+    Pass(Pass),
 }
 
 /// One record's new content, or its end.
@@ -94,6 +113,11 @@ impl fmt::Display for RecordKey {
             Self::Audit(number) => write!(f, "audit/{number:020}"),
             Self::Cron(job) => write!(f, "cron/{job}"),
             Self::Template(job) => write!(f, "template/{job}"),
+            Self::Term => write!(f, "cluster/term"),
+            Self::Tokens => f.write_str("tokens/"),
+            Self::Removal(machine) => write!(f, "removal/{machine}"),
+            Self::User(name) => write!(f, "user/{name}"),
+            Self::Pass(id) => write!(f, "pass/{id}"),
         }
     }
 }
@@ -126,6 +150,11 @@ impl FromStr for RecordKey {
             "audit" => Self::Audit(name.parse().map_err(|_| NotAKey)?),
             "cron" => Self::Cron(name.parse()?),
             "template" => Self::Template(name.parse()?),
+            "cluster" if name == "term" => Self::Term,
+            "tokens" if name.is_empty() => Self::Tokens,
+            "removal" if is_identifier(name) => Self::Removal(name.into()),
+            "user" if is_identifier(name) => Self::User(name.to_owned()),
+            "pass" if is_identifier(name) => Self::Pass(name.to_owned()),
             _ => return Err(NotAKey),
         })
     }
@@ -154,12 +183,26 @@ mod tests {
             RecordKey::UpdateEvents(update, 3),
             RecordKey::Notice(NoticeId { seq: 70, index: 3 }),
             RecordKey::Audit(12),
+            RecordKey::Term,
+            RecordKey::Tokens,
+            RecordKey::Removal("m1".into()),
+            RecordKey::User("ada".into()),
+            RecordKey::Pass("0123abcd".into()),
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
-        for bad in
-            ["", "job", "job/a/b", "task/a/b/c", "config/a/b/c/x", "quota/a/b", "song/a", "audit/x"]
-        {
+        for bad in [
+            "",
+            "job",
+            "job/a/b",
+            "task/a/b/c",
+            "config/a/b/c/x",
+            "quota/a/b",
+            "song/a",
+            "audit/x",
+            "cluster/x",
+            "tokens/x",
+        ] {
             assert_eq!(bad.parse::<RecordKey>(), Err(NotAKey), "{bad}");
         }
     }

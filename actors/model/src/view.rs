@@ -18,13 +18,15 @@ use serde::{Deserialize, Serialize};
 
 use self::moves::Moves;
 use crate::{
+    access::Accounts,
     config::TaskConfig,
     cron::Timetable,
     drain::Wait,
-    host::Host,
+    host::{Contact, Host},
     ids::{Attempt, ConfigId, HostId, JobKey, TaskId, TaskKey, UpdateKey},
     instances::InstanceSet,
     job::Job,
+    joining::{Removals, Tokens},
     machine::Timestamp,
     matching::{Making, Scheduling, VetoCount},
     quota::Quota,
@@ -44,14 +46,21 @@ pub use moves::{Missed, Move, Stay};
 pub struct View {
     /// The newest transaction in here.
     pub seq: u64,
+    /// How often a scheduler has begun to lead.
+    pub term: u64,
     pub jobs: BTreeMap<JobKey, JobView>,
     pub hosts: BTreeMap<HostId, HostView>,
     /// By role; a role without one may have nothing that counts.
     pub quotas: BTreeMap<String, Quota>,
+    /// Who may join; `None` before that has been decided.
+    pub tokens: Option<Tokens>,
+    /// Machines that may not come back.
+    pub removals: Removals,
     /// Those that have ended too, for a while.
     pub updates: BTreeMap<UpdateKey, UpdateView>,
     /// Whose the slots' current runs are, ended or not; older ones are in the store.
     pub slots: BTreeMap<TaskId, TaskKey>,
+    pub accounts: Accounts,
     /// Entities that kept crashing and were left alone: their key, and what they said last.
     pub quarantined: BTreeMap<String, Quarantine>,
     moves: Moves,
@@ -98,6 +107,9 @@ pub struct HostView {
     pub ports_used: BTreeSet<u16>,
     pub tasks: BTreeSet<TaskKey>,
     pub heard_at: Timestamp,
+    /// How far its clock was ahead of the scheduler's then, if it said. For people to see; nothing
+    /// is decided by a host's clock.
+    pub skew_ms: Option<i64>,
     /// While it is being drained: who is still there, and why.
     pub waits: Arc<Vec<Wait>>,
 }
@@ -138,6 +150,7 @@ pub enum Note {
     Heard {
         host: HostId,
         at: Timestamp,
+        skew_ms: Option<i64>,
     },
     /// Who is still on a host that is being drained.
     Waits {
@@ -189,7 +202,10 @@ impl View {
                 self.moves.add(Move::Host(Arc::new(host.clone())));
             }
             (RecordKey::Host(id), None) => {
-                self.hosts.remove(id);
+                if let Some(host) = self.hosts.get_mut(id) {
+                    host.host = Host::unknown(id.clone());
+                }
+                self.forget_host(id);
                 self.moves.add(Move::Gone(id.clone()));
             }
             (RecordKey::Quota(role), Some(Record::Quota(quota))) => {
@@ -212,6 +228,19 @@ impl View {
                 self.job(key).template = Some(config.clone());
             }
             (RecordKey::Template(key), None) => self.job(key).template = None,
+            (RecordKey::Term, Some(Record::Term(term))) => self.term = *term,
+            (RecordKey::Term, None) => self.term = 0,
+            (RecordKey::Tokens, None) => self.tokens = None,
+            (RecordKey::Tokens, Some(Record::Tokens(tokens))) => {
+                self.tokens = Some(tokens.clone());
+            }
+            (RecordKey::Removal(machine), Some(Record::Removal(removal))) => {
+                self.removals.insert(machine.clone(), removal.clone());
+            }
+            (RecordKey::Removal(machine), None) => {
+                self.removals.remove(machine);
+            }
+            (RecordKey::User(_) | RecordKey::Pass(_), record) => self.accounts.apply(key, record),
             (key, Some(record)) => unreachable!("{key} is no place for {record:?}"),
         }
         self.forget(key);
@@ -238,9 +267,9 @@ impl View {
                     job.processes.insert(id, processes);
                 }
             }
-            Note::Heard { host, at } => {
+            Note::Heard { host, at, skew_ms } => {
                 if let Some(host) = self.hosts.get_mut(&host) {
-                    host.heard_at = at;
+                    (host.heard_at, host.skew_ms) = (at, skew_ms);
                 }
             }
             Note::Waits { host, waits } => {
@@ -348,6 +377,15 @@ impl View {
             host.ports_used.remove(port);
         }
         host.tasks.remove(key);
+        self.forget_host(&at.host);
+    }
+
+    /// One without a record is here as long as something is placed there, by the scheduler's book.
+    fn forget_host(&mut self, id: &HostId) {
+        let is_nothing = |it: &HostView| !it.has_record() && it.tasks.is_empty();
+        if self.hosts.get(id).is_some_and(is_nothing) {
+            self.hosts.remove(id);
+        }
     }
 
     /// Of a host's capacity, and of what the host offers beyond it.
@@ -486,6 +524,7 @@ impl HostView {
             ports_used: BTreeSet::new(),
             tasks: BTreeSet::new(),
             heard_at: Timestamp::default(),
+            skew_ms: None,
             waits: Arc::default(),
         }
     }
@@ -495,6 +534,11 @@ impl HostView {
             self.waits = Arc::default();
         }
         self.host.clone_from(host);
+    }
+
+    /// Whether it is part of the cluster, and not only where something is placed.
+    pub fn has_record(&self) -> bool {
+        self.host.contact != Contact::Unknown || self.host != Host::unknown(self.host.id.clone())
     }
 
     /// What can still be given out; nothing if the host has shrunk below what runs there.

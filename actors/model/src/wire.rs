@@ -4,24 +4,32 @@
 //! [`ToExecutor::Ack`] with its sequence number says that it is on the scheduler's disk. Orders
 //! follow from the scheduler's state, so they are derived again after every reconnect, from the
 //! [`Inventory`](ToScheduler::Inventory).
+//!
+//! Each side speaks several versions of this ([`PROTOCOLS`]), and both go by the newest that they
+//! have in common. What is only added needs no version of its own: fields that are absent have a
+//! default, fields that are unknown are not looked at, and an unknown word is [`Unknown`] and
+//! changes nothing. That is safe, since orders are derived again, and what was not acknowledged is
+//! said again. A state or an answer that is unknown is another matter: it ends the connection, so
+//! it may only be said from the version on that has it.
+//!
+//! [`Unknown`]: ToExecutor::Unknown
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+mod protocol;
 mod task_view;
 
+pub use protocol::*;
 pub use task_view::*;
 
 use crate::{
     config::{Ports, TaskConfig},
-    ids::{Attempt, HostId, TaskId, TaskKey},
+    ids::{Attempt, HostId, MachineId, TaskId, TaskKey},
     machine::Timestamp,
     resources::{Attributes, Resources},
 };
-
-/// Both sides name theirs in the greeting.
-pub const PROTOCOL: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
@@ -43,15 +51,37 @@ pub enum ToScheduler {
         request: u64,
         answer: Answer,
     },
-    Ping,
+    /// This host's certificate is to be followed by another, for the key of this request.
+    Renew {
+        /// For hosts whose certificate names none.
+        machine: MachineId,
+        request: String,
+    },
+    Ping {
+        /// What the host's clock shows, for people to see that it is wrong.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
+    /// Something that only a newer agent says.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToExecutor {
-    Welcome {
-        cluster: String,
-        protocol: u32,
+    /// The first word to a host that is heard from now on.
+    Welcome(Welcome),
+    /// The first and last word of a scheduler that does not lead.
+    Elsewhere {
+        /// Who does, if it knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leader: Option<SocketAddr>,
+        schedulers: Vec<SocketAddr>,
+    },
+    /// The first and last word to a host that is not to be part of this.
+    Refused {
+        why: String,
     },
     /// Everything up to and including `seq` is on the scheduler's disk.
     Ack {
@@ -69,16 +99,67 @@ pub enum ToExecutor {
     },
     /// Say the [`Inventory`](ToScheduler::Inventory) now.
     TakeStock,
+    /// The certificate that was asked for, and the authority's.
+    Renewed {
+        chain: String,
+    },
     Pong,
+    /// Something that only a newer scheduler says.
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    pub cluster: String,
+    /// Which version both sides speak from now on.
+    pub protocol: u32,
+    /// Grows whenever a scheduler begins to lead. Whoever has heard of a later one obeys no earlier.
+    #[serde(default)]
+    pub term: u64,
+    /// Where all of the cluster's are, the one that says this among them.
+    #[serde(default)]
+    pub schedulers: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     pub host: HostId,
     pub version: String,
+    /// The newest version of the protocol that it speaks.
     pub protocol: u32,
+    /// And the oldest; absent: no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_protocol: Option<u32>,
     pub attributes: Attributes,
     pub capacity: Capacity,
+    /// The latest that it has heard of.
+    #[serde(default)]
+    pub term: u64,
+    /// How long it lets its tasks run when it hears from no scheduler; absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_max_secs: Option<u64>,
+}
+
+impl Hello {
+    /// Of a host that has nothing to offer, and speaks as this program does.
+    pub fn of(host: impl Into<HostId>, version: &str) -> Self {
+        Self {
+            host: host.into(),
+            version: version.to_owned(),
+            protocol: PROTOCOLS.newest,
+            oldest_protocol: Some(PROTOCOLS.oldest),
+            attributes: Attributes::new(),
+            capacity: Capacity::default(),
+            term: 0,
+            isolated_max_secs: None,
+        }
+    }
+
+    pub fn protocols(&self) -> Protocols {
+        let newest = self.protocol;
+        Protocols { oldest: self.oldest_protocol.unwrap_or(newest), newest }
+    }
 }
 
 /// What a host has to offer when nothing runs on it.
@@ -156,6 +237,9 @@ pub enum Question {
     Log { task_id: TaskId, process: String, run: u32, stream: Stream, offset: i64, length: u32 },
     /// A folder's entries or a piece of a file, below the sandbox.
     File { task_id: TaskId, path: String, offset: u64, length: u32 },
+    /// Something that only a newer scheduler asks. It is answered that it cannot be.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]

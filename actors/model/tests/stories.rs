@@ -199,7 +199,7 @@ impl Cluster {
                     let policy = Policy {
                         service: config.is_service(),
                         max_task_failures: config.max_task_failures,
-                        partition: None,
+                        partition: config.spec.partition_policy.clone(),
                     };
                     let (config, generation) = (wanted.config, wanted.generation);
                     for instance in wanted.instances.iter() {
@@ -324,7 +324,7 @@ impl Cluster {
 
     fn cut(&mut self, id: &HostId) {
         self.machines.get_mut(id).unwrap().connected = false;
-        self.host(id, &host::Event::Disconnected);
+        self.host(id, &host::Event::Disconnected { patience: host::UNREACHABLE_AFTER });
     }
 
     fn connect(&mut self, id: &HostId) {
@@ -337,15 +337,13 @@ impl Cluster {
         self.host(
             id,
             &host::Event::Connected(Hello {
-                host: id.clone(),
-                version: "1".into(),
-                protocol: 1,
                 attributes: [("rack".into(), [rack].into())].into(),
                 capacity: Capacity {
                     resources: capacity,
                     ports: vec![(31000, 31009)],
                     ..Capacity::default()
                 },
+                ..Hello::of(id.clone(), "1")
             }),
         );
         for correction in reconcile::compare(id, self.tasks.values(), &inventory) {
@@ -400,7 +398,12 @@ impl Cluster {
                 | Record::Notice(_)
                 | Record::Audit(_)
                 | Record::Cron(_)
-                | Record::Template(_) => {}
+                | Record::Template(_)
+                | Record::Term(_)
+                | Record::Tokens(_)
+                | Record::Removal(_)
+                | Record::User(_)
+                | Record::Pass(_) => {}
             }
         }
         for key in self.jobs.keys().cloned().collect::<Vec<_>>() {
@@ -446,7 +449,12 @@ impl Cluster {
             | Record::Notice(_)
             | Record::Audit(_)
             | Record::Cron(_)
-            | Record::Template(_) => None,
+            | Record::Template(_)
+            | Record::Term(_)
+            | Record::Tokens(_)
+            | Record::Removal(_)
+            | Record::User(_)
+            | Record::Pass(_) => None,
         });
         for run in history.filter(|it| it.id.0.starts_with(&format!("www-devel-{name}-"))) {
             let events: Vec<_> = run.events.iter().map(|it| it.status.name()).collect();
@@ -473,8 +481,14 @@ fn config<'a>(name: &str, words: &[&str], option: impl Fn(&str) -> Option<&'a st
     let ports =
         option("ports").map(|it| format!("{{{{thermos.ports[{it}]}}}}")).unwrap_or_default();
     let constraints: Value = option("rack").map_or_else(|| json!({}), |it| json!({ "rack": it }));
+    // How long an instance may be out of reach before another takes its place.
+    let partition = match option("partition") {
+        None => Value::Null,
+        Some("never") => json!({ "reschedule": false }),
+        Some(secs) => json!({ "delay_secs": secs.parse::<i64>().unwrap() }),
+    };
     let spec: JobSpec = serde_json::from_value(json!({
-        "cluster": "c", "role": "www", "name": name,
+        "cluster": "c", "role": "www", "name": name, "partition_policy": partition,
         "service": words.contains(&"service"),
         "max_task_failures": number("failures", 1),
         "constraints": constraints,

@@ -6,11 +6,12 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use actix::System;
 use airglow_kit::{
-    identity::{Authority, IdentityError, Role},
+    identity::{self, Authority, Bearer, Identity, IdentityError, LIFE, Role},
     link::Listener,
     now,
 };
@@ -38,6 +39,7 @@ use tokio::{
 use crate::{
     Refusal, Stats, Unanswered,
     admission::{Answer as Answered, Request},
+    door::Door,
     hosts::{Ask, TakeStock},
     lines::Lines,
     matchmaker::Double,
@@ -46,18 +48,26 @@ use crate::{
     surveyor::Surveys,
 };
 
+mod access;
 mod audit;
+mod backup;
 mod cron;
+mod joining;
 mod maintenance;
 mod past;
 mod updates;
 
 pub use updates::StartUpdate;
 
+pub use access::AccessError;
 pub use audit::Intent;
+pub use backup::NoBackup;
 
 /// The folder of the cluster's authority, in the data folder.
-const AUTHORITY: &str = "authority";
+pub(crate) const AUTHORITY: &str = "authority";
+
+/// The folder of backups, if it is nowhere else.
+const BACKUPS: &str = "backups";
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -113,6 +123,8 @@ struct Inner {
     /// The number of the first entry of the audit trail since it was started.
     first_audit: u64,
     next_audit: AtomicU64,
+    /// Held while users or passes change.
+    access: tokio::sync::Mutex<()>,
     running: Mutex<Option<Running>>,
     failed: watch::Receiver<Option<Failure>>,
 }
@@ -124,20 +136,23 @@ struct Running {
 
 impl Scheduler {
     /// Comes back when agents can connect and requests be made.
+    #[expect(clippy::too_many_lines, reason = "it is one list of what there is")]
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { data, cluster, mesh, limits, policy } = config;
+        let Config { data, cluster, mesh, limits, mut policy } = config;
+        policy.backup.folder.get_or_insert_with(|| data.join(BACKUPS));
         let store = open(&data)?;
         let view = ReadModel::load_into(View::of(&policy.scheduling), &store)?;
         let feed = Feed::new(store.seq()?);
-        let authority = Arc::new(Authority::open_or_create(&data.join(AUTHORITY), &cluster)?);
-        let identity = authority.issue(Role::Scheduler, &cluster)?;
+        let (authority, identity) = certified(&data, &cluster, policy.certificate_life)?;
+        let former = authority.former()?;
         let (failing, store_failed) = oneshot::channel();
         let (lines, stats, surveys) = <(Lines, Stats, Surveys)>::default();
         let (hooks, first_audit) = (policy.webhooks.clone(), store.last_audit()? + 1);
         let books = (store.clone(), view.clone(), feed.clone());
         let scribe = writing(books, hooks, &stats, failing);
-        let soil = Soil {
+        let mut soil = Soil {
             cluster,
+            mesh,
             rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
             policy: policy.clone(),
             sla: policy.sla,
@@ -149,13 +164,17 @@ impl Scheduler {
             stats: stats.clone(),
             surveys: surveys.clone(),
             lines: lines.clone(),
+            authority: authority.clone(),
+            former,
+            data,
         };
         let (stop, stopped) = oneshot::channel();
         let (fail, failed) = watch::channel(None);
         let (ready, is_ready) = mpsc::channel();
         let by = authority.clone();
+        let door = Door::new(&view, &authority, &stats);
         let work = async move {
-            let listener = match Listener::bind(mesh, &identity, by).await {
+            let listener = match Listener::bind(mesh, &identity, by, Arc::new(door)).await {
                 Ok(listener) => listener,
                 Err(source) => {
                     // Whoever tries again at once finds the database closed.
@@ -165,6 +184,7 @@ impl Scheduler {
                 }
             };
             let addr = listener.local_addr();
+            soil.mesh = addr;
             let ready = move || ready.send(Ok(addr)).unwrap_or_default();
             let failure = root::run(soil, listener, store_failed, stopped, ready).await;
             if let Some(failure) = failure {
@@ -190,6 +210,7 @@ impl Scheduler {
             store,
             first_audit,
             next_audit: AtomicU64::new(first_audit),
+            access: tokio::sync::Mutex::default(),
             running,
             failed,
         };
@@ -230,7 +251,7 @@ impl Scheduler {
         self.inner.mesh
     }
 
-    /// Who may be part of this cluster: it issues identities and has the join token.
+    /// Who may be part of this cluster: it issues identities and makes the join tokens.
     pub fn authority(&self) -> &Authority {
         &self.inner.authority
     }
@@ -373,6 +394,20 @@ fn open(data: &Path) -> Result<Store, StartError> {
     Ok(Store::open(&data.join(FILE))?)
 }
 
+/// The cluster's authority, and who this scheduler is by it.
+fn certified(
+    data: &Path,
+    cluster: &str,
+    life: Option<Duration>,
+) -> Result<(Arc<Authority>, Identity), StartError> {
+    let authority = Authority::open_or_create(&data.join(AUTHORITY), cluster)?;
+    let authority = authority.living(life.unwrap_or(LIFE));
+    let machine = Some(identity::machine(data)?);
+    let bearer = Bearer { name: cluster.to_owned(), role: Role::Scheduler, machine };
+    let identity = authority.issue_to(&bearer)?;
+    Ok((Arc::new(authority), identity))
+}
+
 fn writing(
     books: (Store, ReadModel, Feed),
     hooks: Vec<Hook>,
@@ -385,7 +420,7 @@ fn writing(
     scribe
 }
 
-fn not_now() -> Refusal {
+pub(crate) fn not_now() -> Refusal {
     Refusal::NotNow("the scheduler is starting or stopping".into())
 }
 

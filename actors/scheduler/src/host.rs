@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use actix::prelude::*;
-use airglow_kit::{Supervisor, ToEach};
+use airglow_kit::{Supervisor, To, ToEach};
 use airglow_model::{
-    host::{Effect, Host},
+    host::{Contact, Effect, Event as HostEvent, Host},
     ids::{HostId, TaskKey},
     machine::Machine,
     task::Event,
@@ -32,6 +32,21 @@ pub(crate) struct Links {
     pub(crate) switchboard: Addr<Switchboard>,
 }
 
+impl Links {
+    /// Those that are placed there hear that it is gone. Whoever misses it finds out by itself.
+    fn abandon(&self, host: &HostId) {
+        let there = self.view.read(|view| {
+            let keys = view.hosts.get(host).into_iter().flat_map(|it| &it.tasks);
+            let tasks = keys.filter_map(|it| view.task_of(it));
+            let news = tasks.filter_map(|it| Some((it.key.clone(), it.abandoned(view)?)));
+            news.collect::<Vec<_>>()
+        });
+        for (task, event) in there {
+            self.tasks.do_send(To(task, Happened(event)));
+        }
+    }
+}
+
 impl Role for Host {
     type Key = HostId;
     type Links = Links;
@@ -42,6 +57,15 @@ impl Role for Host {
 
     fn recall(view: &View, key: &HostId) -> Option<Self> {
         view.hosts.get(key).map(|it| it.host.clone())
+    }
+
+    fn is_overtaken(event: &Self::Event, view: &ReadModel) -> bool {
+        let HostEvent::Identified(machine) = event else { return false };
+        view.read(|view| view.removals.contains_key(machine))
+    }
+
+    fn rests(&self) -> bool {
+        matches!(self.contact, Contact::Removed { .. })
     }
 
     fn act(&self, before: Option<&Self>, links: &Links) {
@@ -56,6 +80,7 @@ impl Role for Host {
             match effect {
                 // It takes hosts from the view; this is to say that one has changed.
                 Effect::Offer | Effect::Rescind => links.matchmaker.do_send(Look),
+                Effect::Abandon => links.abandon(&self.id),
                 Effect::Partition => {
                     let there = |view: &View| {
                         view.hosts.get(&self.id).map(|it| it.tasks.clone()).unwrap_or_default()

@@ -6,9 +6,12 @@
 //! that still matters is found again by comparing.
 
 mod orders;
+mod renewal;
 mod session;
 mod switchboard;
 
 pub(crate) use orders::order;
 pub(crate) use session::{Arrived, Exchange, Sessions};
-pub(crate) use switchboard::{Ask, Order, PlugIn, Repeat, Switchboard, TakeStock, Tell, Unplugged};
+pub(crate) use switchboard::{
+    Ask, Expel, Order, PlugIn, Repeat, Switchboard, TakeStock, Tell, Unplugged,
+};

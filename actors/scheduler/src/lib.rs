@@ -12,10 +12,13 @@
 //! was to hear it; every actor asks again, from its record, when it wakes up.
 
 mod admission;
+mod archivist;
 mod courier;
 mod cron;
+mod door;
 mod drainer;
 mod entity;
+mod gatekeeper;
 mod handle;
 mod herald;
 mod host;
@@ -26,19 +29,27 @@ mod matchmaker;
 mod messages;
 mod overseer;
 mod pruner;
+mod restore;
 mod root;
 mod stats;
 mod surveyor;
 mod task;
+mod term;
 #[cfg(test)]
 mod tests;
 mod unanswered;
 mod update;
 
-pub use airglow_kit::{identity::Authority, now};
+pub use airglow_kit::{
+    identity::{Authority, random},
+    now,
+};
 pub use airglow_model::admission::Refusal;
-pub use airglow_store::{Feed, Listener, News, ReadModel, StoreError, What};
-pub use handle::{Config, Failure, Intent, Scheduler, StartError, StartUpdate};
-pub use stats::Stats;
+pub use airglow_store::{Backup, BackupError, Feed, Listener, News, ReadModel, StoreError, What};
+pub use handle::{
+    AccessError, Config, Failure, Intent, NoBackup, Scheduler, StartError, StartUpdate,
+};
+pub use restore::{Notes, Restore, RestoreError, Restored, SCHEDULER, Staged, finish_restore};
+pub use stats::{BackupFailure, Backups, Stats};
 pub use surveyor::{Survey, Surveyed, Surveys};
 pub use unanswered::Unanswered;

@@ -10,7 +10,9 @@ use airglow_store::Scribe;
 
 use crate::{
     admission::Admission,
+    archivist::Archivist,
     courier::Courier,
+    gatekeeper::Gatekeeper,
     host::Hosts,
     hosts::{Sessions, Switchboard},
     job::Jobs,
@@ -30,6 +32,7 @@ struct Current {
     sessions: Option<Addr<Sessions>>,
     pruner: Option<Addr<Pruner>>,
     courier: Option<Addr<Courier>>,
+    archivist: Option<Addr<Archivist>>,
 }
 
 #[derive(Clone)]
@@ -41,6 +44,7 @@ pub(crate) struct Entities {
     pub(crate) jobs: Addr<Jobs>,
     pub(crate) hosts: Addr<Hosts>,
     pub(crate) updates: Addr<Updates>,
+    pub(crate) gatekeeper: Addr<Gatekeeper>,
     pub(crate) scribe: Scribe,
 }
 
@@ -72,6 +76,14 @@ impl Lines {
     /// Nobody looks for it, but it would end with its last address.
     pub(crate) fn have_courier(&self, courier: Addr<Courier>) {
         self.write(|it| it.courier = Some(courier));
+    }
+
+    pub(crate) fn archivist(&self) -> Option<Addr<Archivist>> {
+        self.read(|it| it.archivist.clone())
+    }
+
+    pub(crate) fn have_archivist(&self, archivist: Addr<Archivist>) {
+        self.write(|it| it.archivist = Some(archivist));
     }
 
     /// Nobody is to be found any more.

@@ -7,20 +7,20 @@
 //! ├─ entities            one thread, one for all: they hold each other's addresses
 //! │    ├─ jobs hosts tasks updates crons   a supervisor each; 5 crashes in 60 s on one key → left
 //! │    │                                   alone
-//! │    ├─ matchmaker drainer overseer admission herald lookout switchboard
+//! │    ├─ matchmaker drainer overseer admission herald lookout switchboard gatekeeper
 //! │    └─ ward           says who was left alone
 //! ├─ links               one thread: the sessions, which speak JSON and TLS
 //! └─ upkeep              one thread: what takes its time, and nobody waits for
-//!      ├─ pruner surveyor
+//!      ├─ pruner surveyor archivist
 //!      └─ courier
 //! ```
 
-use std::{error::Error, fmt, rc::Rc, time::Duration};
+use std::{error::Error, fmt, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use airglow_kit::{
     Branch, Fate, Fell, GaveUp, Grown, Incarnation, Key, Lifeline, Supervisor, To, Tree, Wake,
-    link::Listener, now,
+    identity::Authority, link::Listener, now,
 };
 use airglow_model::{
     admission::Rules,
@@ -38,10 +38,12 @@ use tokio::sync::oneshot;
 use crate::{
     Failure, Stats,
     admission::Admission,
+    archivist::{self, Archivist},
     courier::Courier,
     cron::{Crons, Links as CronLinks, Lookout},
     drainer::{Around, Drainer},
     entity::{Entity, Role, Shared},
+    gatekeeper::{self, Gatekeeper},
     herald::Herald,
     host,
     hosts::{Arrived, Exchange, Sessions, Switchboard},
@@ -52,7 +54,9 @@ use crate::{
     overseer::Overseer,
     pruner::{Pruner, Work},
     surveyor::{Surveyor, Surveys},
-    task, update,
+    task,
+    term::{self, Term},
+    update,
 };
 
 const OF_ENTITIES: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
@@ -62,6 +66,8 @@ const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_s
 #[derive(Clone)]
 pub(crate) struct Soil {
     pub(crate) cluster: String,
+    /// Where it listens for hosts.
+    pub(crate) mesh: SocketAddr,
     pub(crate) rules: Rules,
     pub(crate) policy: Policy,
     pub(crate) sla: sla::Rules,
@@ -73,6 +79,11 @@ pub(crate) struct Soil {
     pub(crate) stats: Stats,
     pub(crate) surveys: Surveys,
     pub(crate) lines: Lines,
+    pub(crate) authority: Arc<Authority>,
+    /// The digest of a token from before there were generations.
+    pub(crate) former: Option<String>,
+    /// The scheduler's folder.
+    pub(crate) data: PathBuf,
 }
 
 /// Runs the scheduler until it is told to stop, or cannot go on and says why.
@@ -83,6 +94,8 @@ pub(crate) async fn run(
     stop: oneshot::Receiver<()>,
     ready: impl FnOnce(),
 ) -> Option<Failure> {
+    // If it cannot be written, the store has failed, and says so.
+    term::begin(&soil.scribe, &soil.view).await.ok();
     let lines = soil.lines.clone();
     let (gave_up, hopeless) = oneshot::channel();
     let branches = vec![
@@ -146,7 +159,7 @@ async fn is_caught_up(soil: &Soil) -> bool {
 }
 
 async fn entities(soil: Soil, fate: Fate) {
-    if !is_caught_up(&soil).await {
+    if !is_caught_up(&soil).await || !gatekeeper::decide(&soil).await {
         return;
     }
     let (view, scribe) = (soil.view.clone(), soil.scribe.clone());
@@ -175,7 +188,7 @@ async fn entities(soil: Soil, fate: Fate) {
         fate.lifeline(),
     );
     let matchmaker = of_matchmaker.start();
-    let switchboard = Switchboard::new(hosts.clone(), fate.lifeline()).start();
+    let switchboard = Switchboard::new(hosts.clone(), soil.policy.hosts, fate.lifeline()).start();
     let of_tasks = task::Links {
         view: view.clone(),
         matchmaker: matchmaker.clone(),
@@ -198,8 +211,10 @@ async fn entities(soil: Soil, fate: Fate) {
     nursery.raise(for_updates, of_updates);
     let crons = nursery.raise_crons(&soil, &jobs);
     Overseer::new(view.clone(), soil.feed, updates.clone(), fate.lifeline()).start();
-    view.read(|view| wake(view, &hosts, &jobs, &tasks));
+    wake_hosts(&view, soil.policy.hosts.unreachable_after, &hosts);
+    view.read(|view| wake(view, &jobs, &tasks));
     let (books, scribe) = ((view, soil.scribe.clone()), soil.scribe);
+    let gatekeeper = Gatekeeper::new(books.clone(), fate.lifeline()).start();
     let entities = (jobs.clone(), crons);
     let admission = Admission::new(books, soil.rules, entities, herald, fate.lifeline()).start();
     soil.lines.have(Entities {
@@ -210,21 +225,32 @@ async fn entities(soil: Soil, fate: Fate) {
         jobs,
         hosts,
         updates,
+        gatekeeper,
         scribe,
     });
 }
 
-/// Everyone who has something to do, be it to wait. No host is connected yet. An instance that
-/// simply runs is woken by whatever happens to it next.
-fn wake(view: &View, hosts: &Addr<host::Hosts>, jobs: &Addr<job::Jobs>, tasks: &Addr<task::Tasks>) {
-    for (id, host) in &view.hosts {
-        match host.host.contact {
-            Contact::Up { .. } => hosts.do_send(To(id.clone(), Happened(Event::Disconnected))),
-            Contact::Unknown | Contact::Away { .. } | Contact::Unreachable { .. } => {
-                hosts.do_send(Wake(id.clone()));
+/// None of them is connected yet.
+fn wake_hosts(view: &ReadModel, patience: Duration, hosts: &Addr<host::Hosts>) {
+    let disconnected = || Event::Disconnected { patience };
+    view.read(|view| {
+        for (id, host) in &view.hosts {
+            match host.host.contact {
+                Contact::Up { .. } => hosts.do_send(To(id.clone(), Happened(disconnected()))),
+                Contact::Unknown
+                | Contact::Away { .. }
+                | Contact::Unreachable { .. }
+                | Contact::Removed { .. } => {
+                    hosts.do_send(Wake(id.clone()));
+                }
             }
         }
-    }
+    });
+}
+
+/// Every other one who has something to do, be it to wait. An instance that simply runs is woken by
+/// whatever happens to it next.
+fn wake(view: &View, jobs: &Addr<job::Jobs>, tasks: &Addr<task::Tasks>) {
     for (key, job) in &view.jobs {
         let restless = job.tasks.values().filter(|it| is_restless(*it, view));
         restless.for_each(|it| tasks.do_send(Wake(it.key.clone())));
@@ -254,14 +280,19 @@ fn is_restless<M: Role>(entity: &M, view: &View) -> bool {
 }
 
 async fn links(soil: Soil, fate: Fate) {
-    let Some(Entities { switchboard, tasks, .. }) = soil.lines.entities() else { return };
-    let Soil { cluster, view, scribe, lines, stats, .. } = soil;
-    let exchange = Exchange { cluster, view, scribe, tasks, switchboard, stats };
+    let Some(entities) = soil.lines.entities() else { return };
+    let Entities { switchboard, tasks, hosts, .. } = entities;
+    let Soil { cluster, mesh, view, scribe, lines, stats, authority, .. } = soil;
+    let term = Term::new(view.read(|it| it.term), scribe.clone());
+    let exchange =
+        Exchange { cluster, mesh, term, view, scribe, tasks, hosts, switchboard, stats, authority };
     lines.have_sessions(Sessions::new(exchange, fate.lifeline()).start());
 }
 
 async fn upkeep(soil: Soil, fate: Fate) {
     let Some(entities) = soil.lines.entities() else { return };
+    let archivist = Archivist::new(archivist::Work::of(&soil), fate.lifeline());
+    soil.lines.have_archivist(archivist.start());
     let Soil { view, feed, scribe, store, keep, policy, lines, stats, surveys, sla, .. } = soil;
     let books = (view.clone(), store.clone());
     Surveyor::new(books, surveys, sla.refresh, fate.lifeline()).start();
@@ -325,7 +356,7 @@ impl<K: Key + fmt::Display> Handler<GaveUp<K>> for Ward {
 }
 
 /// An error and what it came from.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&it| it.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

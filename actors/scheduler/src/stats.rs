@@ -27,10 +27,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::{notices::Notices, updates::Updates};
+use self::{door::Refusals, notices::Notices, updates::Updates};
 
+mod backups;
+mod door;
 mod notices;
 mod updates;
+
+pub use backups::{BackupFailure, Backups};
 
 /// Clones count into the same numbers.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ pub struct Stats {
     pub(crate) notices: Notices,
     pub(crate) updates: Updates,
     cron: Cron,
+    refusals: Refusals,
+    pub(crate) backups: Backups,
 }
 
 /// What became of jobs that run by the clock.
@@ -152,6 +158,8 @@ impl Default for Stats {
             notices: Notices::default(),
             updates: Updates::default(),
             cron: Cron::default(),
+            refusals: Refusals::default(),
+            backups: Backups::default(),
         }
     }
 }
@@ -217,6 +225,11 @@ impl Stats {
         self.cron.launch_failures.inc();
     }
 
+    /// Somebody did not get in.
+    pub(crate) fn refused(&self, reason: airglow_kit::link::Reason) {
+        self.refusals.count(reason);
+    }
+
     /// Something happened to an entity that makes no sense to it.
     pub(crate) fn rejected(&self, rejected: &Rejected) {
         self.rejected.get_or_create(&Rejection { event: rejected.event }).inc();
@@ -266,6 +279,8 @@ impl Stats {
         it.notices.register(registry);
         it.updates.register(registry);
         it.cron.register(registry);
+        it.refusals.register(registry);
+        it.backups.register(registry);
     }
 
     /// Whoever waits for the disk, for the matchmaker's next look, or to be told something.

@@ -9,11 +9,10 @@ use airglow_model::{
     ids::{Attempt, ConfigId, HostId, JobKey},
     machine::{Machine, Timestamp},
     record::{Change, Committed, Record, RecordKey},
-    resources::Attributes,
     spec::{JobSpec, Limits},
     task::{Event, Placement, Policy, Status, Task},
     view::{JobView, View},
-    wire::{Capacity, Hello, PROTOCOL, RunState},
+    wire::{Hello, RunState},
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -146,17 +145,17 @@ async fn a_host_that_crashed_hears_again_whether_it_is_connected() {
         let name = |it: &View| it.hosts.get(&h1).map(|it| it.host.contact.name());
         until(&scheduler, |it| name(it) == Some(contact)).await;
     };
-    let hello = Hello {
-        host: h1.clone(),
-        version: "0".into(),
-        protocol: PROTOCOL,
-        attributes: Attributes::new(),
-        capacity: Capacity::default(),
-    };
+    let hello = Hello::of(h1.clone(), "0");
     let (orders, _ordered) = mpsc::unbounded_channel();
-    let session = switchboard.send(PlugIn { hello: hello.clone(), orders }).await.unwrap();
+    let session = switchboard
+        .send(PlugIn { hello: hello.clone(), machine: "m1".into(), orders })
+        .await
+        .unwrap();
     until_it_is("up").await;
-    hosts.do_send(To(h1.clone(), Happened(host::Event::Disconnected)));
+    hosts.do_send(To(
+        h1.clone(),
+        Happened(host::Event::Disconnected { patience: host::UNREACHABLE_AFTER }),
+    ));
     until_it_is("away").await;
     hosts.do_send(To(h1.clone(), Crash));
     until_it_is("up").await;
@@ -279,7 +278,7 @@ fn whether_a_host_is_silent_stands_in_the_records_whatever_was_heard() {
         view
     };
     let since = Timestamp(1);
-    assert_eq!(running.overheard(&view(host::Contact::Away { since })), None);
+    assert_eq!(running.overheard(&view(host::Contact::Away { since, until: None })), None);
     let silent = view(host::Contact::Unreachable { since });
     let heard = Event::HostUnreachable { host: "h1".into() };
     assert_eq!(running.overheard(&silent), Some(heard.clone()));

@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// By the transaction that they are about, and their numbers in it.
-const NOTICES: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("notices");
+pub(crate) const NOTICES: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("notices");
 
-const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
+pub(crate) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
 /// The numbers of a target's entries.
-const AUDITED: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("audited");
+pub(crate) const AUDITED: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("audited");
 
 pub(crate) struct Books<'tx> {
     notices: Table<'tx, (u64, u32), &'static [u8]>,

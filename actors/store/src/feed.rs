@@ -128,7 +128,10 @@ mod tests {
     }
 
     fn note(seq: u64) -> News {
-        News { seq, what: What::Note(Note::Heard { host: "h".into(), at: Timestamp(0) }) }
+        News {
+            seq,
+            what: What::Note(Note::Heard { host: "h".into(), at: Timestamp(0), skew_ms: None }),
+        }
     }
 
     /// `3 3n 4`: transactions, and notes after them.

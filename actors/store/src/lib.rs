@@ -16,10 +16,14 @@ mod feed;
 mod open;
 mod read_model;
 mod scribe;
+mod shelf;
+mod snapshot;
 mod store;
 
 pub use feed::{Feed, Listener, News, What};
 pub use open::OpenError;
 pub use read_model::ReadModel;
 pub use scribe::{Gone, Line, Scribe, Written};
+pub use shelf::{Backup, BackupError, NotABackup, Opened, Shelf, backups_in, open_backup};
+pub use snapshot::{CheckError, CopyError, Summary};
 pub use store::{FILE, Kept, Store, StoreError};

@@ -69,11 +69,21 @@ pub(crate) fn open(path: &Path) -> Result<Database, OpenError> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(this.io("open"))?;
     this.lock(&file)?;
     this.recognise(&file)?;
-    this.rehearse(file.try_clone().map_err(this.io("open"))?)?;
+    drop(this.rehearse(file.try_clone().map_err(this.io("open"))?)?);
     builder().create_with_backend(Disk(file)).map_err(this.redb("open"))
 }
 
-fn builder() -> Builder {
+/// A rehearsal of what is there, which may go on for ever. Others may look at the same time, but
+/// nobody may write.
+pub(crate) fn look(path: &Path) -> Result<Database, OpenError> {
+    let this = Opening { path };
+    let file = File::open(path).map_err(this.io("open"))?;
+    this.locked(file.try_lock_shared())?;
+    this.recognise(&file)?;
+    this.rehearse(file)
+}
+
+pub(crate) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
@@ -111,7 +121,11 @@ impl Opening<'_> {
     }
 
     fn lock(self, file: &File) -> Result<(), OpenError> {
-        file.try_lock().map_err(|error| match error {
+        self.locked(file.try_lock())
+    }
+
+    fn locked(self, locked: Result<(), TryLockError>) -> Result<(), OpenError> {
+        locked.map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::Locked { path: self.path.to_owned() },
             TryLockError::Error(source) => self.io("lock")(source),
         })
@@ -128,14 +142,15 @@ impl Opening<'_> {
         }
     }
 
-    fn rehearse(self, file: File) -> Result<(), OpenError> {
+    fn rehearse(self, file: File) -> Result<Database, OpenError> {
         let rehearsal = Rehearsal::of(file).map_err(self.io("read"))?;
         // redb trusts the pages that it reads, so nonsense in them may make it panic.
         catch_unwind(AssertUnwindSafe(move || {
             let mut database =
                 builder().create_with_backend(rehearsal).map_err(self.redb("read"))?;
             database.check_integrity().map_err(self.redb("read"))?;
-            self.check_version(&database)
+            self.check_version(&database)?;
+            Ok(database)
         }))
         .unwrap_or_else(|_| Err(self.damaged("its pages make no sense")))
     }

@@ -381,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn notes_keep_their_place_among_commits() {
         let desk = Desktop::new();
-        let heard = |at| Note::Heard { host: "h".into(), at: Timestamp(at) };
+        let heard = |at| Note::Heard { host: "h".into(), at: Timestamp(at), skew_ms: None };
         let first = desk.scribe.commit(host("h"));
         desk.scribe.note(heard(17));
         let second = desk.scribe.commit(host("i"));

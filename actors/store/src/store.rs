@@ -33,15 +33,15 @@ pub const FILE: &str = "airglow.redb";
 
 pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 pub(crate) const META_SCHEMA: &str = "schema";
-const META_SEQ: &str = "seq";
+pub(crate) const META_SEQ: &str = "seq";
 
-const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+pub(crate) const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 
 /// Job, when it ended, instance, task id.
-type Ended<'a> = (&'a str, u64, u32, &'a str);
-const HISTORY: TableDefinition<'_, Ended<'_>, &[u8]> = TableDefinition::new("history");
+pub(crate) type Ended<'a> = (&'a str, u64, u32, &'a str);
+pub(crate) const HISTORY: TableDefinition<'_, Ended<'_>, &[u8]> = TableDefinition::new("history");
 /// The rest of its key in the history, by task id.
-const ENDED: TableDefinition<'_, &str, (&str, u64, u32)> = TableDefinition::new("ended");
+pub(crate) const ENDED: TableDefinition<'_, &str, (&str, u64, u32)> = TableDefinition::new("ended");
 
 /// One database. Clones are the same one; it is closed, and its lock released, with the last.
 #[derive(Clone, Debug)]

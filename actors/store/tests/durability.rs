@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    error::Error as _,
     fs::{self, OpenOptions},
     io::{BufRead, BufReader},
     os::unix::fs::FileExt,
@@ -431,4 +432,82 @@ fn the_oldest_are_found_without_the_others() {
     assert_eq!(at(at(None, 9).1.last(), 9).0, [0; 0]);
     let configs = open.store.configs_of_ended(&key).unwrap();
     assert_eq!(configs.into_iter().collect::<Vec<_>>(), [ConfigId(1), ConfigId(2)]);
+}
+
+/// Large enough for a copy of it to take a moment.
+fn large(path: &Path) -> u64 {
+    let open = Open::at(path);
+    for i in 0..20 {
+        open.commit(vec![host(&format!("padding-{i}"), &"x".repeat(1 << 20))]).unwrap();
+    }
+    open.close();
+    path.metadata().unwrap().len()
+}
+
+/// Says `copied` for each copy, or why there is none.
+#[expect(clippy::print_stdout, reason = "the other process listens")]
+fn copy_for_ever(path: &Path) {
+    let store = Store::open(path).unwrap();
+    let copy = path.with_file_name("copy");
+    loop {
+        match store.copy_to(&copy) {
+            Ok(_) => println!("copied"),
+            Err(error) => {
+                return println!("failed {error}: {}", error.source().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_is_whole_or_not_there_whenever_its_maker_is_killed() {
+    let test = "a_copy_is_whole_or_not_there_whenever_its_maker_is_killed";
+    if let Some((_, path)) = role() {
+        return copy_for_ever(&path);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    large(&path);
+    let (copy, draft) = (folder.path().join("copy"), folder.path().join("copy.part"));
+    let mut halves = 0;
+    for copies in [0, 0, 1, 2] {
+        for enough in [1, 4 << 20, 12 << 20] {
+            let mut child = another_process(test, "copy", &path, None);
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut copied = lines.map_while(Result::ok).filter(|it| it.ends_with("copied"));
+            // Whoever has nobody to tell it to would end.
+            assert_eq!(copied.by_ref().take(copies).count(), copies);
+            while draft.metadata().map_or(0, |it| it.len()) < enough {
+                assert!(child.try_wait().unwrap().is_none(), "it goes on for ever");
+                std::thread::yield_now();
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            halves += u32::from(draft.exists());
+            if copies > 0 || copy.exists() {
+                assert_eq!(Store::check(&copy).unwrap().hosts, 20);
+            }
+        }
+    }
+    assert!(0 < halves, "nobody was killed halfway");
+    Store::open(&path).unwrap().copy_to(&copy).unwrap();
+    assert!(!draft.exists(), "what was left is made use of");
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_copy() {
+    let test = "a_full_disk_leaves_no_half_copy";
+    if let Some((_, path)) = role() {
+        return copy_for_ever(&path);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let blocks = u32::try_from(large(&path) / 512 / 2).unwrap();
+    let child = another_process(test, "copy", &path, Some(blocks));
+    let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(output.contains("failed cannot write") && output.contains("copy.part"), "{output}");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(names, [FILE], "{output}");
+    assert_eq!(Store::check(&path).unwrap().hosts, 20);
 }

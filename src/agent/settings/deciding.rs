@@ -1,12 +1,15 @@
 //! What an agent that is the scheduler is told: what jobs may ask for, and how it decides.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use airglow_model::{policy::Policy, spec::Limits, tier::Tiers};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::{policy, webhooks};
+use super::{
+    policy::{self, time},
+    webhooks,
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +22,10 @@ pub(super) struct SchedulerTable {
     coordinator_urls: Option<Vec<String>>,
     /// The clock of cron jobs that name none: `UTC`.
     cron_timezone: Option<String>,
+    /// For how long the certificates of agents and schedulers are good: 30.
+    certificate_days: Option<f64>,
+    /// After how long without a word a host's tasks count as partitioned: `75 seconds`.
+    unreachable_after: Option<String>,
     placement: policy::PlacementTable,
     quota: policy::QuotaTable,
     preemption: policy::PreemptionTable,
@@ -62,13 +69,27 @@ impl SchedulerTable {
         policy.preemption = self.preemption.read()?;
         policy.history = self.history.read()?;
         policy.sla = self.sla.read()?;
+        let patience = policy.hosts.unreachable_after;
+        policy.hosts.unreachable_after =
+            time("scheduler.unreachable_after", &self.unreachable_after, patience)?;
         policy.audit = self.audit.read()?;
         policy.webhooks = webhooks::read(self.webhooks)?;
         if let Some(name) = self.cron_timezone {
             policy.clock = name.parse().map_err(|why| anyhow!("scheduler.cron_timezone: {why}"))?;
         }
+        policy.certificate_life =
+            self.certificate_days.map(life).transpose().context("scheduler.certificate_days")?;
         Ok(Rules { limits, policy })
     }
+}
+
+/// Parts of a day are for those who want to see a renewal.
+fn life(days: f64) -> Result<Duration> {
+    const MOST: f64 = 3650.0;
+    if !(0.0 < days && days <= MOST) {
+        bail!("it is a number of days, above 0 and no more than {MOST}, not {days}");
+    }
+    Ok(Duration::from_secs_f64(days * 24.0 * 60.0 * 60.0))
 }
 
 /// The scheduler speaks HTTP, and to nothing that is not named with its scheme.
@@ -124,8 +145,9 @@ mod tests {
 
     #[test]
     fn how_the_cluster_decides_is_the_operators() {
-        let policy = read("[quota]\nenforce = true").unwrap().policy;
+        let policy = read("unreachable_after = '5 s'\n[quota]\nenforce = true").unwrap().policy;
         assert!(policy.quota.enforce);
+        assert_eq!(policy.hosts.unreachable_after.as_secs(), 5);
     }
 
     #[test]
@@ -135,6 +157,7 @@ mod tests {
         fs::write(&bad, r#"{"default": "x", "tiers": {}}"#).unwrap();
         for (toml, told) in [
             ("tasks_per_job_max = 0".into(), "scheduler.tasks_per_job_max"),
+            ("unreachable_after = 'soon'".into(), "scheduler.unreachable_after"),
             ("coordinator_urls = ['a']".into(), "scheduler.coordinator_urls"),
             ("tiers = '/nowhere.json'".into(), "/nowhere.json"),
             (format!("tiers = {:?}", bad.display()), "the default, 'x', is none of the tiers"),

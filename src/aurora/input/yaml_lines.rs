@@ -2,19 +2,27 @@
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
-/// From 1: the line of the value at `pointer`, or of what is nearest around it; 0 if it cannot be
-/// known.
-pub(super) fn line_of(text: &str, pointer: &str) -> usize {
-    let documents = MarkedYaml::load_from_str(text).unwrap_or_default();
-    let Some(mut value) = documents.first() else { return 0 };
-    let steps = pointer.split('/').skip(1).map(|it| it.replace("~1", "/").replace("~0", "~"));
-    for step in steps {
-        match child(value, &step) {
-            Some(inner) => value = inner,
-            None => break,
-        }
+/// A text that has been found to be YAML.
+pub(super) struct Lines<'a>(Vec<MarkedYaml<'a>>);
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self(MarkedYaml::load_from_str(text).unwrap_or_default())
     }
-    value.span.start.line()
+
+    /// From 1: the line of the value at `pointer`, or of what is nearest around it; 0 if it cannot
+    /// be known.
+    pub(super) fn line_of(&self, pointer: &str) -> usize {
+        let Some(mut value) = self.0.first() else { return 0 };
+        let steps = pointer.split('/').skip(1).map(|it| it.replace("~1", "/").replace("~0", "~"));
+        for step in steps {
+            match child(value, &step) {
+                Some(inner) => value = inner,
+                None => break,
+            }
+        }
+        value.span.start.line()
+    }
 }
 
 fn child<'a, 'input>(value: &'a MarkedYaml<'input>, step: &str) -> Option<&'a MarkedYaml<'input>> {
@@ -56,8 +64,8 @@ jobs:
             ("/jobs/1/metadata/0/key", 9),
             ("/jobs/1/metadata/0/missing/deeper", 9),
         ] {
-            assert_eq!(line_of(text, pointer), line, "{pointer}");
+            assert_eq!(Lines::of(text).line_of(pointer), line, "{pointer}");
         }
-        assert_eq!(line_of("[", "/a"), 0);
+        assert_eq!(Lines::of("[").line_of("/a"), 0);
     }
 }

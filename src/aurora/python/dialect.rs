@@ -23,7 +23,7 @@ pub(super) fn old_names_of_dictionaries(vm: &VirtualMachine) {
 }
 
 /// What Python 3 reads as something else, and would only trip over later.
-pub(super) fn misread(text: &str, origin: impl Fn(usize) -> Origin) -> Option<Mistake> {
+pub(in crate::aurora) fn misread(text: &str, origin: impl Fn(usize) -> Origin) -> Option<Mistake> {
     let code = without_strings(text);
     let (line, clause) = code.lines().enumerate().find_map(|(n, line)| {
         let clause = line.trim().strip_prefix("except ")?.split(':').next()?;
@@ -38,7 +38,7 @@ pub(super) fn misread(text: &str, origin: impl Fn(usize) -> Origin) -> Option<Mi
 }
 
 /// What to write instead of a line that Python 3 cannot read.
-pub(super) fn advice(line: &str) -> Option<String> {
+pub(in crate::aurora) fn advice(line: &str) -> Option<String> {
     let line = line.trim();
     let word = |word| line.strip_prefix(word).filter(|it: &&str| it.starts_with([' ', '"', '\'']));
     if line == "print" {

@@ -8,6 +8,7 @@ use super::{
     host, screen,
 };
 
+mod api_token;
 mod audit;
 mod cluster;
 mod host_list;
@@ -16,7 +17,11 @@ mod prune;
 mod query;
 mod quota;
 mod reconcile;
+mod restore;
 mod safety;
+mod snapshot;
+mod token;
+mod user;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
@@ -40,8 +45,23 @@ pub(crate) enum Verb {
     /// Ask hosts what they have, and correct what differs
     #[command(alias = "reconcile_tasks")]
     ReconcileTasks(reconcile::Args),
+    /// Show or replace the tokens that let machines join
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::Verb),
+    /// Back up the cluster's memory, while everything goes on
+    #[command(alias = "scheduler_backup_now", alias = "scheduler_snapshot")]
+    Snapshot(snapshot::Args),
+    /// Put a cluster's memory back, on its scheduler's machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Restore(restore::Verb),
     /// Show who did what
     Audit(audit::Args),
+    /// Say who may use the API, and for what
+    #[command(subcommand, arg_required_else_help = true)]
+    User(user::Verb),
+    /// Make and revoke what programs show to the API
+    #[command(subcommand, arg_required_else_help = true)]
+    ApiToken(api_token::Verb),
     /// Show hosts' maintenance
     #[command(alias = "host_status")]
     HostStatus(hosts::Named),
@@ -71,8 +91,15 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::IncreaseQuota(args) => quota::increase(&args, global),
         Verb::PruneTasks(args) => prune::run(&args, global),
         Verb::ReconcileTasks(args) => reconcile::run(&args, global),
+        Verb::Token(verb) => token::run(&verb, global),
+        Verb::Snapshot(args) => snapshot::run(&args, global),
+        Verb::Restore(verb) => restore::run(&verb, global),
         Verb::Audit(args) => audit::run(&args, global),
-        Verb::HostStatus(named) => named.find(global).and_then(|it| host::status::run(&it, global)),
+        Verb::User(verb) => user::run(verb, global),
+        Verb::ApiToken(verb) => api_token::run(verb, global),
+        Verb::HostStatus(named) => {
+            named.find(global).and_then(|it| host::status::show(&it.look()?, global))
+        }
         Verb::HostDeactivate(named) => {
             named.find(global).and_then(|it| host::maintenance::announce(&it, global))
         }

@@ -15,6 +15,7 @@ use super::{
     Global, Outcome, Session,
     clusters::{Address, LOCAL_AGENT},
     config::{Reading, Written},
+    credentials,
     exit::{Code, Failure},
     folders,
     key::FullKey,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     agent::{Dev, DevOptions},
-    client::{Client, pause},
+    client::{Client, Trust, pause},
 };
 
 mod settled;
@@ -97,8 +98,11 @@ fn fatal(error: &anyhow::Error) -> Failure {
 
 /// Everything between the cluster's start and its end.
 fn present(args: &Args, global: &Global, dev: &Dev, cluster: &str, jobs: Vec<Written>) -> Outcome {
-    let address = Address { api: dev.uri().to_owned(), pages: dev.uri().to_owned() };
-    let session = Session { client: Client::impatient(&address.api), address };
+    let uri = dev.uri().to_owned();
+    let address = Address { api: uri.clone(), pages: uri, cacert: None };
+    let token = credentials::token_for(&address.api)?;
+    let trust = Trust { token, authority: None };
+    let session = Session { client: Client::impatient(&address.api, trust), address };
     let banner = format!("\n  Airglow {}  {}\n", screen::bold(cluster), screen::bold(dev.uri()));
     if global.write_json {
         screen::aside(&banner);

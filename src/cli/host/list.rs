@@ -17,18 +17,52 @@ pub(super) fn run(cluster: Option<&str>, global: &Global) -> Outcome {
     let rows = hosts.iter().map(|it| {
         vec![
             it.host.clone(),
-            it.state.clone(),
+            state(it),
             mode(it),
             heard(it, now),
+            version(it),
             it.tasks.to_string(),
             used(it, |of| of.cpu, |cpu| format!("{cpu:.1}")),
             used(it, |of| of.ram_mb, short),
             used(it, |of| of.disk_mb, short),
+            alone(it),
             attributes(it),
         ]
     });
-    let header = ["HOST", "STATE", "MODE", "HEARD", "TASKS", "CPU", "RAM", "DISK", "ATTRIBUTES"];
+    let header = [
+        "HOST",
+        "STATE",
+        "MODE",
+        "HEARD",
+        "VERSION",
+        "TASKS",
+        "CPU",
+        "RAM",
+        "DISK",
+        "ALONE",
+        "ATTRIBUTES",
+    ];
     Ok(writeln!(screen::out(), "{}", screen::table(&header, rows))?)
+}
+
+/// And what is odd about it.
+fn state(host: &HostSummary) -> String {
+    let odd = host.wrong_clock().map(|it| format!(", {it}")).unwrap_or_default();
+    format!("{}{odd}", host.state)
+}
+
+/// Of the program, and of the protocol if it is known.
+fn version(host: &HostSummary) -> String {
+    match host.protocol {
+        0 => host.version.clone(),
+        protocol => format!("{} p{protocol}", host.version),
+    }
+}
+
+/// How long its tasks go on without a scheduler.
+fn alone(host: &HostSummary) -> String {
+    host.isolated_max_secs
+        .map_or_else(|| "for ever".into(), |secs| screen::age(Timestamp(0), Timestamp(secs * 1000)))
 }
 
 /// Only if somebody asked for something.
@@ -40,7 +74,7 @@ fn mode(host: &HostSummary) -> String {
 fn heard(host: &HostSummary, now: Timestamp) -> String {
     match host.heard_at {
         Timestamp(0) => "–".into(),
-        at => screen::age(at, now),
+        at => format!("{} ago", screen::age(at, now)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 pub(crate) mod drain;
 mod list;
 pub(crate) mod maintenance;
+mod removal;
 pub(crate) mod status;
 
 #[derive(clap::Subcommand)]
@@ -31,6 +32,10 @@ pub(crate) enum Verb {
     Drain(drain::Args),
     /// End hosts' maintenance
     Activate(Named),
+    /// Make hosts no part of the cluster any more: their machines may not come back
+    Remove(removal::Args),
+    /// Let a machine that was removed come back
+    Readmit(removal::ReadmitArgs),
 }
 
 /// Hosts of one cluster, as a user names them.
@@ -51,6 +56,8 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::Maintenance(named) => maintenance::announce(&named.find(global)?, global),
         Verb::Drain(args) => drain::run(&args, global),
         Verb::Activate(named) => maintenance::end(&named.find(global)?, global),
+        Verb::Remove(args) => removal::remove(&args, global),
+        Verb::Readmit(args) => removal::readmit(&args, global),
     }
 }
 

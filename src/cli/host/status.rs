@@ -8,7 +8,13 @@ use airglow_web::api::{Alike, DrainProgress, HostSummary};
 use super::{Global, Hosts, Outcome, screen};
 
 pub(crate) fn run(hosts: &Hosts, global: &Global) -> Outcome {
-    show(&hosts.look()?, global)
+    let hosts = hosts.look()?;
+    if global.write_json {
+        return screen::json(&hosts);
+    }
+    let now = airglow_kit::now();
+    let text: String = hosts.iter().map(|it| render(it, now) + &contact(it, now)).collect();
+    Ok(screen::out().write_all(text.as_bytes())?)
 }
 
 pub(crate) fn show(hosts: &[HostSummary], global: &Global) -> Outcome {
@@ -30,6 +36,16 @@ fn render(HostSummary { host, mode, drain, .. }: &HostSummary, now: Timestamp) -
         }
     }
     text
+}
+
+/// `  up, heard 3s ago; without a scheduler its tasks go on for 1 h`
+fn contact(host: &HostSummary, now: Timestamp) -> String {
+    let clock = host.wrong_clock().map(|it| format!(", {it}")).unwrap_or_default();
+    let heard = match host.heard_at {
+        Timestamp(0) => String::new(),
+        at => format!(", heard {} ago", screen::age(at, now)),
+    };
+    format!("  {}{heard}{clock}; without a scheduler its {}\n", host.state, host.alone())
 }
 
 /// Who waits: by name if it is one.

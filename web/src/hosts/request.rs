@@ -6,7 +6,7 @@ use airglow_model::{
 };
 use serde_json::Value;
 
-use crate::{api::Problem, jobs::ANYONE};
+use crate::api::Problem;
 
 const FIELDS: [&str; 4] = ["percentage", "count", "duration_secs", "timeout_secs"];
 
@@ -23,7 +23,7 @@ const NO_COUNT: &str = "expected a whole number, zero or more";
 const NO_SECS: &str = "expected a whole number of seconds, of at most a year";
 
 /// The body's request, or everything that is wrong with it. Nothing at all means at once.
-pub(super) fn read(body: &[u8]) -> Result<DrainRequest, Problem> {
+pub(super) fn read(body: &[u8], by: &str) -> Result<DrainRequest, Problem> {
     let body: Value = match body {
         [] => Value::Object(serde_json::Map::new()),
         body => serde_json::from_slice(body)
@@ -77,7 +77,7 @@ pub(super) fn read(body: &[u8]) -> Result<DrainRequest, Problem> {
         }
     };
     match policy.filter(|_| complaints.is_empty()) {
-        Some(policy) => Ok(DrainRequest { policy, timeout_secs, by: ANYONE.into() }),
+        Some(policy) => Ok(DrainRequest { policy, timeout_secs, by: by.to_owned() }),
         None => Err(Problem::invalid_request(complaints)),
     }
 }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn it_is_told_in_a_sentence() {
-        let told = |body: &str| in_words(&read(body.as_bytes()).unwrap());
+        let told = |body: &str| in_words(&read(body.as_bytes(), "ada").unwrap());
         assert_eq!(told("{}"), "At once");
         let body = r#"{"percentage": 95, "timeout_secs": 60}"#;
         assert_eq!(told(body), "Within 60 s; 95 % of each job stay up until then");
@@ -109,8 +109,9 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_as_in_aurora() {
-        let read =
-            |body: &str| read(body.as_bytes()).map(|it| (it.policy, it.timeout_secs)).unwrap();
+        let read = |body: &str| {
+            read(body.as_bytes(), "ada").map(|it| (it.policy, it.timeout_secs)).unwrap()
+        };
         let percent = |percentage| SlaPolicy::Percentage { percentage, duration_secs: 1800 };
         assert_eq!(read(""), (percent(0.0), 0));
         assert_eq!(read("{}"), (percent(0.0), 0));
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn every_mistake_is_told() {
         let pointers = |body: &str| {
-            let errors = read(body.as_bytes()).unwrap_err().errors;
+            let errors = read(body.as_bytes(), "ada").unwrap_err().errors;
             errors.into_iter().map(|it| it.pointer).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(pointers("[]"), "");
@@ -139,6 +140,6 @@ mod tests {
             "/tiemout_secs /count"
         );
         assert_eq!(pointers(r#"{"count": 1.5, "timeout_secs": 1e18}"#), "/timeout_secs /count");
-        assert_eq!(read(b"{").unwrap_err().status, 400);
+        assert_eq!(read(b"{", "ada").unwrap_err().status, 400);
     }
 }

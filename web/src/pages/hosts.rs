@@ -67,8 +67,7 @@ impl HostsPage {
 
 pub(crate) async fn hosts(site: Data<Site>) -> Result<HttpResponse, Sorry> {
     let shell = Shell::new(&site, "Hosts", Section::Hosts).live("");
-    let hosts =
-        site.scheduler.view().read(|view| view.hosts.values().map(show::host_summary).collect());
+    let hosts = site.scheduler.view().read(show::hosts);
     render(&HostsPage { shell, hosts, mesh: site.scheduler.mesh_addr().to_string() })
 }
 

@@ -16,17 +16,21 @@ const CRON: &str = "put /api/v1/cron/{role}/{environment}/{name}";
 const CRON_START: &str = "post /api/v1/cron/{role}/{environment}/{name}/start";
 const CRON_END: &str = "delete /api/v1/cron/{role}/{environment}/{name}";
 
+const PASSWORD: &str = "put /api/v1/users/{user}/password";
+const REVOKE: &str = "delete /api/v1/users/{user}/tokens/{id}";
+
 fn nightly() -> Value {
     let mut nightly = job("nightly", 1, "true");
     nightly["cron_schedule"] = json!("@daily");
     nightly
 }
 
-/// Signs of life, which come all the time and leave no entry.
-const HEARTBEATS: [&str; 1] = ["post /api/v1/updates/{role}/{environment}/{name}/{id}/pulse"];
+/// Signs of life, which come all the time and leave no entry; and who fails to log in leaves none.
+const HEARTBEATS: [&str; 2] =
+    ["post /api/v1/updates/{role}/{environment}/{name}/{id}/pulse", "post /api/v1/login"];
 
 /// What changes something, and how it is asked for: a body, and where if not at the path itself.
-fn requests() -> Vec<(&'static str, &'static str, Value)> {
+pub(crate) fn requests() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("post /api/v1/jobs", "/api/v1/jobs", json!({"jobs": [job("web", 1, "sleep 9")]})),
         (
@@ -47,6 +51,9 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         ("post /api/v1/hosts/{host}/maintenance", "/api/v1/hosts/h1/maintenance", json!({})),
         ("post /api/v1/hosts/{host}/drain", "/api/v1/hosts/h1/drain", json!({})),
         ("post /api/v1/hosts/{host}/activate", "/api/v1/hosts/h1/activate", json!({})),
+        ("delete /api/v1/hosts/{host}", "/api/v1/hosts/h1?force=true", json!({})),
+        ("delete /api/v1/removals/{machine}", "/api/v1/removals/m1", json!({})),
+        ("post /api/v1/tokens/{purpose}/rotate", "/api/v1/tokens/agent/rotate", json!({})),
         (
             "put /api/v1/quotas/{role}",
             "/api/v1/quotas/www",
@@ -60,8 +67,16 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         (CRON, "/api/v1/cron/www/devel/nightly", nightly()),
         (CRON_START, "/api/v1/cron/www/devel/nightly/start", json!({})),
         (CRON_END, "/api/v1/cron/www/devel/nightly", json!({})),
+        ("post /api/v1/logout", "/api/v1/logout", json!({})),
+        ("post /api/v1/users", "/api/v1/users", json!({"name": "x", "grants": ["read-only"]})),
+        ("delete /api/v1/users/{user}", "/api/v1/users/none", json!({})),
+        ("put /api/v1/users/{user}/grants", "/api/v1/users/none/grants", json!({"grants": ["*"]})),
+        (PASSWORD, "/api/v1/users/none/password", json!({"password": "correct horse"})),
+        ("post /api/v1/users/{user}/tokens", "/api/v1/users/none/tokens", json!({})),
+        (REVOKE, "/api/v1/users/none/tokens/none", json!({})),
         ("post /api/v1/admin/prune", "/api/v1/admin/prune", json!({"role": "www"})),
         ("post /api/v1/admin/reconcile", "/api/v1/admin/reconcile", json!({"host": "h1"})),
+        ("post /api/v1/snapshots", "/api/v1/snapshots", json!({})),
     ]
 }
 

@@ -14,9 +14,9 @@ use airglow_model::{
     ids::TaskId,
     resources::Resources,
     wire::{
-        Answer, Bytes, Capacity, CheckView, Entry, HealthView, Hello, Launch, PROTOCOL,
-        ProcessState, ProcessUsage, ProcessView, Question, RunState, RunView, StageView, Status,
-        Stream, TaskUsage, TaskView, ToExecutor, ToScheduler,
+        Answer, Bytes, Capacity, CheckView, Entry, HealthView, Hello, Launch, ProcessState,
+        ProcessUsage, ProcessView, Question, RunState, RunView, StageView, Status, Stream,
+        TaskUsage, TaskView, ToExecutor, ToScheduler,
     },
 };
 use airglow_scheduler::Scheduler;
@@ -52,11 +52,9 @@ impl Host {
         let attributes = [("host", name), ("rack", "r1")];
         sender
             .send(&ToScheduler::Hello(Hello {
-                host: name.into(),
-                version: "0.1.0".into(),
-                protocol: PROTOCOL,
                 attributes: attributes.map(|(k, v)| (k.into(), [v.into()].into())).into(),
                 capacity,
+                ..Hello::of(name, "0.1.0")
             }))
             .unwrap();
         sender.send(&ToScheduler::Inventory { tasks: vec![] }).unwrap();
@@ -66,7 +64,7 @@ impl Host {
             let mut beat = actix_rt::time::interval(link::HEARTBEAT);
             loop {
                 tokio::select! {
-                    _ = beat.tick() => drop(sender.send(&ToScheduler::Ping)),
+                    _ = beat.tick() => drop(sender.send(&ToScheduler::Ping { at: None })),
                     heard = receiver.next() => match heard {
                         Ok(Some(order)) => mine.obey(&sender, order),
                         Ok(None) | Err(_) => return,
@@ -79,9 +77,13 @@ impl Host {
 
     fn obey(&self, sender: &Sender<ToScheduler>, order: ToExecutor) {
         match order {
-            ToExecutor::Welcome { .. }
+            ToExecutor::Welcome(_)
+            | ToExecutor::Elsewhere { .. }
+            | ToExecutor::Refused { .. }
+            | ToExecutor::Unknown
             | ToExecutor::Ack { .. }
             | ToExecutor::TakeStock
+            | ToExecutor::Renewed { .. }
             | ToExecutor::Pong => {}
             ToExecutor::Launch(launch) => {
                 let command = &launch.config.spec.task.processes[0].cmdline;
@@ -146,6 +148,7 @@ impl Host {
 impl Known {
     fn answer(&self, question: Question) -> Answer {
         match question {
+            Question::Unknown => Answer::Failed { why: "what?".into() },
             Question::Metrics => Answer::Metrics { text: "airglow_tasks 1\n# EOF\n".into() },
             Question::Task { task_id } => match self.views.get(&task_id) {
                 Some(view) => Answer::Task(Box::new(view.clone())),

@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod access;
 mod admin;
 mod audit;
 mod cron;
 mod forecasts;
 mod host;
+mod joining;
 mod maintenance;
 mod monitoring;
 mod observer;

@@ -41,7 +41,23 @@ impl Site {
         Self::with(policy)
     }
 
+    /// Where no backup can be made.
+    pub(crate) fn saving_to_nowhere() -> Self {
+        let mut policy = Policy::default();
+        policy.backup.folder = Some("/dev/null/backups".into());
+        Self::with(policy)
+    }
+
+    /// One that is served in another way.
+    pub(crate) fn serving(config: airglow_web::Config) -> Self {
+        Self::as_told(Policy::default(), config)
+    }
+
     fn with(policy: Policy) -> Self {
+        Self::as_told(policy, airglow_web::Config::default())
+    }
+
+    fn as_told(policy: Policy, config: airglow_web::Config) -> Self {
         let data = tempfile::tempdir().unwrap();
         let scheduler = Scheduler::start(airglow_scheduler::Config {
             data: data.path().to_owned(),
@@ -53,9 +69,7 @@ impl Site {
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let server =
-            airglow_web::serve(scheduler.clone(), listener, airglow_web::Config::default())
-                .unwrap();
+        let server = airglow_web::serve(scheduler.clone(), listener, config).unwrap();
         let handle = server.handle();
         actix_rt::spawn(server);
         Self { scheduler, addr, server: handle, _data: data }
@@ -93,6 +107,33 @@ impl Site {
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send("PUT", path, body).await
+    }
+
+    /// As somebody, with what they have to say.
+    pub(crate) async fn ask(
+        &self,
+        verb: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Answer {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let shown = token.map(|it| format!("authorization: Bearer {it}\r\n")).unwrap_or_default();
+        let head = format!(
+            "{verb} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{shown}\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.addr,
+            body.len()
+        );
+        self.raw(&head, body.as_bytes()).await
+    }
+
+    /// The status of an answer that goes on.
+    pub(crate) async fn begins(&self, path: &str, token: Option<&str>) -> u16 {
+        let shown = token.map(|it| format!("authorization: Bearer {it}\r\n")).unwrap_or_default();
+        let mut stream = Stream::open(self, path, &shown).await;
+        stream.until(b"\r\n\r\n").await;
+        String::from_utf8_lossy(&stream.read[9..12]).parse().unwrap()
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {

@@ -12,13 +12,15 @@ use std::{
 };
 
 use airglow_kit::{
-    identity::{Authority, Role},
-    link::{Listener, Receiver, Sender},
+    identity::{Authority, Bearer, Role},
+    link::{Link, Listener, Receiver, Sender},
 };
 use airglow_model::{
     config::{Kind, Ports, TaskConfig},
     ids::{Attempt, JobKey, TaskId},
-    wire::{Answer, Bytes, Launch, Question, Status, Stream, TaskView, ToExecutor, ToScheduler},
+    wire::{
+        Answer, Bytes, Launch, Question, Status, Stream, TaskView, ToExecutor, ToScheduler, Welcome,
+    },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use nix::{
@@ -51,6 +53,14 @@ pub(crate) struct Rig {
 /// Far longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Whoever calls is told to whom it speaks.
+fn welcome(link: Link) -> (Sender<ToExecutor>, Receiver<ToScheduler>) {
+    let (sender, receiver) = link.split();
+    let welcome = Welcome { cluster: "c".into(), protocol: 2, term: 1, schedulers: vec![] };
+    sender.send(&ToExecutor::Welcome(welcome)).unwrap();
+    (sender, receiver)
+}
+
 impl Rig {
     pub(crate) fn new(settings: Settings) -> Self {
         Self::in_folder(tempfile::tempdir().unwrap(), settings)
@@ -62,9 +72,10 @@ impl Rig {
         let own = authority.issue(Role::Scheduler, "s").unwrap();
         let data = folder.path().join("data");
         fs::create_dir_all(&data).unwrap();
-        authority.issue(Role::Agent, "h").unwrap().save(&data).unwrap();
+        let bearer = Bearer { name: "h".into(), role: Role::Agent, machine: Some("m".into()) };
+        authority.issue_to(&bearer).unwrap().save(&data).unwrap();
         let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
-        let listener = Listener::bind(anywhere, &own, Arc::new(authority));
+        let listener = Listener::bind(anywhere, &own, Arc::new(authority), Arc::new(()));
         let listener = runtime.block_on(listener).unwrap();
         let mut rig = Self {
             runtime,
@@ -142,7 +153,7 @@ impl Rig {
                 };
                 tokio::select! {
                     heard = heard => Some(Ok(heard)),
-                    (_, link) = listener.accept() => Some(Err(link.split())),
+                    (_, link) = listener.accept() => Some(Err(welcome(link))),
                     () = tokio::time::sleep_until(until) => None,
                 }
             };
@@ -184,7 +195,9 @@ impl Rig {
                 self.answers.insert(*request, answer.clone());
             }
             ToScheduler::Hello(_) | ToScheduler::Processes { .. } => {}
-            ToScheduler::Ping => self.say(&ToExecutor::Pong),
+            ToScheduler::Renew { .. } => unreachable!("its certificate is new"),
+            ToScheduler::Ping { .. } => self.say(&ToExecutor::Pong),
+            ToScheduler::Unknown => unreachable!("it is as old as we are"),
         }
     }
 

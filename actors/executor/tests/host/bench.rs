@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
     io::Write,
+    net::SocketAddr,
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,14 +13,14 @@ use std::{
 };
 
 use airglow_kit::{
-    identity::{Authority, Role},
+    identity::{Authority, Bearer, Role},
     link::{Listener, Receiver, Sender},
 };
 use airglow_model::{
     ids::TaskId,
     wire::{
-        Answer, Bytes, Inventoried, ProcessState, ProcessView, Question, RunState, RunView, Status,
-        Stream, TaskView, ToExecutor, ToScheduler,
+        Answer, Bytes, Hello, Inventoried, ProcessState, ProcessView, Question, RunState, RunView,
+        Status, Stream, TaskView, ToExecutor, ToScheduler, Welcome,
     },
 };
 use nix::{
@@ -48,6 +49,10 @@ pub(crate) struct Bench {
     answers: BTreeMap<u64, Answer>,
     asked: u64,
     pub(crate) acknowledges: bool,
+    /// How the agent has greeted last.
+    pub(crate) greeted: Option<Hello>,
+    /// What it says to whoever calls.
+    pub(crate) welcome: Welcome,
 }
 
 /// Far longer than anything takes that works.
@@ -67,10 +72,12 @@ impl Bench {
         let authority = Authority::open_or_create(&folder.path().join("ca"), "c").unwrap();
         let own = authority.issue(Role::Scheduler, "s").unwrap();
         fs::create_dir_all(&data).unwrap();
-        authority.issue(Role::Agent, "h").unwrap().save(&data).unwrap();
+        let bearer = Bearer { name: "h".into(), role: Role::Agent, machine: Some("m".into()) };
+        authority.issue_to(&bearer).unwrap().save(&data).unwrap();
         let anywhere = "127.0.0.1:0".parse().unwrap();
-        let listener =
-            runtime.block_on(Listener::bind(anywhere, &own, Arc::new(authority))).unwrap();
+        let listener = runtime
+            .block_on(Listener::bind(anywhere, &own, Arc::new(authority), Arc::new(())))
+            .unwrap();
         let agent = spawn_agent(&data, &listener, mode);
         let mut bench = Self {
             runtime,
@@ -84,6 +91,8 @@ impl Bench {
             answers: BTreeMap::new(),
             asked: 0,
             acknowledges: true,
+            greeted: None,
+            welcome: Welcome { cluster: "c".into(), protocol: 2, term: 1, schedulers: vec![] },
         };
         bench.connect();
         bench
@@ -102,10 +111,38 @@ impl Bench {
         let listener = &mut self.listener;
         let link = self.runtime.block_on(async { listener.accept().await.1.split() });
         self.link = Some(link);
+        self.say(&ToExecutor::Welcome(self.welcome.clone()));
         let mut has_inventory = false;
         while !has_inventory {
             has_inventory = matches!(self.hear(), ToScheduler::Inventory { .. });
         }
+    }
+
+    /// The agent calls, hears whoever leads now, and wants nothing more of it.
+    pub(crate) fn is_left(&mut self) {
+        let welcome = ToExecutor::Welcome(self.welcome.clone());
+        self.is_left_saying(&[welcome]);
+    }
+
+    /// The same of somebody who says that instead.
+    pub(crate) fn is_left_saying(&mut self, words: &[ToExecutor]) {
+        let Self { runtime, listener, .. } = self;
+        let left = async {
+            let link = listener.accept().await.1;
+            let (says, mut hears) = link.split::<ToExecutor, ToScheduler>();
+            let hello = hears.next().await.unwrap();
+            assert!(matches!(hello, Some(ToScheduler::Hello(_))), "{hello:?}");
+            for word in words {
+                says.send(word).unwrap();
+            }
+            let more = hears.next().await;
+            assert!(!matches!(more, Ok(Some(_))), "{more:?}");
+        };
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, left).await.expect("it leaves") });
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.listener.local_addr()
     }
 
     pub(crate) fn hang_up(&mut self) {
@@ -161,8 +198,11 @@ impl Bench {
             ToScheduler::Answer { request, answer } => {
                 self.answers.insert(*request, answer.clone());
             }
-            ToScheduler::Hello(_) | ToScheduler::Processes { .. } => {}
-            ToScheduler::Ping => self.say(&ToExecutor::Pong),
+            ToScheduler::Hello(hello) => self.greeted = Some(hello.clone()),
+            ToScheduler::Processes { .. } => {}
+            ToScheduler::Renew { .. } => unreachable!("its certificate is new"),
+            ToScheduler::Ping { .. } => self.say(&ToExecutor::Pong),
+            ToScheduler::Unknown => unreachable!("it is as old as we are"),
         }
         message
     }

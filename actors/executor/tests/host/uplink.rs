@@ -1,18 +1,26 @@
 //! What is said to the scheduler, again and again until it has heard it.
 
+use std::time::Duration;
+
 use airglow_model::{
     ids::TaskId,
-    wire::{Answer, Question, RunState, Status, ToExecutor},
+    wire::{Answer, Question, RunState, Status, ToExecutor, Welcome},
 };
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::{bench::Bench, orders::order, trials};
+use crate::{agent::Settings, bench::Bench, orders::order, trials};
 
 trials![
     reports_are_repeated_until_they_are_acknowledged,
     a_launch_that_is_repeated_or_out_of_date_is_ignored,
     files_of_a_sandbox_can_be_read_and_others_cannot,
     what_is_over_and_acknowledged_can_still_be_looked_at,
+    whoever_has_been_replaced_is_not_obeyed_by_the_next_agent_either,
+    orders_before_a_welcome_are_not_obeyed,
+    whoever_does_not_lead_knows_where_to_go,
+    tasks_go_on_without_a_scheduler_for_as_long_as_they_may,
+    an_agent_that_is_started_again_grants_no_more_time,
 ];
 
 fn reports_are_repeated_until_they_are_acknowledged() {
@@ -98,4 +106,95 @@ fn what_is_over_and_acknowledged_can_still_be_looked_at() {
     bench.until(|| settled.exists());
     assert_eq!(bench.processes("t").len(), 1);
     assert_eq!(bench.log("t", "p", 0), "hello\n");
+}
+
+fn task() -> serde_json::Value {
+    json!({ "processes": [{ "name": "p", "cmdline": "sleep 1000" }] })
+}
+
+fn whoever_has_been_replaced_is_not_obeyed_by_the_next_agent_either() {
+    let mut bench = Bench::new();
+    bench.welcome.term = 5;
+    bench.hang_up();
+    bench.connect();
+    for restart in [false, true] {
+        if restart {
+            bench.kill_agent();
+            bench.start_agent_that_cannot_go_on();
+        } else {
+            bench.hang_up();
+        }
+        bench.welcome.term = 4;
+        bench.is_left();
+    }
+    bench.welcome = Welcome { cluster: "other".into(), term: 6, ..bench.welcome.clone() };
+    bench.is_left();
+    bench.welcome = Welcome { cluster: "c".into(), term: 6, ..bench.welcome.clone() };
+    bench.connect();
+    assert_eq!(bench.greeted.as_ref().map(|it| it.term), Some(5), "it says what it knows");
+    bench.launch("t", task());
+    bench.runs("t");
+}
+
+fn orders_before_a_welcome_are_not_obeyed() {
+    let mut bench = Bench::new();
+    bench.hang_up();
+    bench.is_left_saying(&[ToExecutor::Launch(Box::new(order("early", 0, 1, task())))]);
+    let far = Welcome { protocol: 99, ..bench.welcome.clone() };
+    bench.is_left_saying(&[ToExecutor::Welcome(far)]);
+    bench.connect();
+    bench.launch("t", task());
+    bench.runs("t");
+    assert!(!bench.data().join("tasks/early").exists());
+}
+
+/// The one to go to is the same here, so it is heard that the agent goes there at once.
+fn whoever_does_not_lead_knows_where_to_go() {
+    let mut bench = Bench::new();
+    bench.hang_up();
+    for leader in [Some(bench.addr()), None, Some(bench.addr())] {
+        bench.is_left_saying(&[ToExecutor::Elsewhere { leader, schedulers: vec![bench.addr()] }]);
+    }
+    bench.is_left_saying(&[ToExecutor::Refused { why: "for a test".into() }]);
+    bench.connect();
+    bench.launch("t", task());
+    bench.runs("t");
+    let text = std::fs::read_to_string(bench.data().join("allegiance.json")).unwrap();
+    assert!(text.contains("\"schedulers\":[]"), "the leader's list is the list: {text}");
+}
+
+/// Whoever talks to it has not left it alone.
+fn tasks_go_on_without_a_scheduler_for_as_long_as_they_may() {
+    let mut bench =
+        Bench::in_mode(Settings { isolated_max_ms: Some(10_000), ..Settings::ISOLATED });
+    assert_eq!(bench.greeted.as_ref().and_then(|it| it.isolated_max_secs), Some(10));
+    bench.launch("t", task());
+    bench.runs("t");
+    bench.hang_up();
+    bench.connect();
+    assert_eq!(bench.living("t"), 1, "that was no time");
+    bench.hang_up();
+    bench.until(|| bench.living("t") == 0);
+    bench.connect();
+    let end = bench.reports("it ends", |it| it.state.is_terminal());
+    assert_eq!(end.state, RunState::Killed);
+    assert!(end.message.contains("has heard from no scheduler for 10 s"), "{end:?}");
+    bench.launch("u", task());
+    bench.runs("u");
+}
+
+fn an_agent_that_is_started_again_grants_no_more_time() {
+    let mode = Settings { isolated_max_ms: Some(12_000), ..Settings::ISOLATED };
+    let mut bench = Bench::in_mode(mode);
+    bench.launch("t", task());
+    bench.runs("t");
+    bench.kill_agent();
+    // Nobody is left to end it, and time passes.
+    let began = Instant::now();
+    bench.until(|| Duration::from_secs(12) < began.elapsed());
+    assert_eq!(bench.living("t"), 1);
+    bench.start_agent_that_cannot_go_on();
+    bench.until(|| bench.living("t") == 0);
+    bench.connect();
+    assert_eq!(bench.ends("t"), RunState::Killed);
 }

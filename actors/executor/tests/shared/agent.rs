@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
-use airglow_executor::{Config, Executor, Isolation, RunAs};
+use airglow_executor::{Config, Credentials, Executor, Isolation, RunAs};
 use airglow_kit::identity::Identity;
 use airglow_model::{
     resources::Attributes, retention::Retention, spec::LoggerSpec, wire::Capacity,
@@ -22,12 +22,20 @@ pub(crate) struct Settings {
     pub(crate) roles: bool,
     /// How many tasks that are over are kept to be looked at.
     pub(crate) kept: usize,
+    /// How long tasks go on without a scheduler.
+    pub(crate) isolated_max_ms: Option<u64>,
 }
 
 impl Settings {
     /// Whatever the machine allows.
-    pub(crate) const ISOLATED: Self =
-        Self { cgroups: true, namespaces: true, pids_max: 4096, roles: false, kept: 10_000 };
+    pub(crate) const ISOLATED: Self = Self {
+        cgroups: true,
+        namespaces: true,
+        pids_max: 4096,
+        roles: false,
+        kept: 10_000,
+        isolated_max_ms: None,
+    };
     pub(crate) const BARE: Self = Self { cgroups: false, namespaces: false, ..Self::ISOLATED };
 }
 
@@ -38,13 +46,21 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let data = PathBuf::from(argument());
     let scheduler = argument().parse().expect("an address");
     let settings: Settings = serde_json::from_str(&argument()).expect("settings");
-    let Settings { cgroups, namespaces, pids_max, roles, kept } = settings;
+    let Settings { cgroups, namespaces, pids_max, roles, kept, isolated_max_ms } = settings;
     let config = Config {
         host: "h".into(),
         attributes: Attributes::new(),
         capacity: Some(Capacity::default()),
+        cluster: None,
+        sought: None,
+        isolated_max: isolated_max_ms.map(Duration::from_millis),
         schedulers: vec![scheduler],
-        identity: Identity::load(&data).expect("an identity").expect("an identity"),
+        credentials: Credentials {
+            identity: Identity::load(&data).expect("an identity").expect("an identity"),
+            machine: "m".into(),
+            kept: None,
+            token: None,
+        },
         binary: std::env::current_exe().expect("this program is somewhere"),
         run_as: if roles { RunAs::Role } else { RunAs::Oneself },
         isolation: Isolation { cgroups, namespaces, pids_max },

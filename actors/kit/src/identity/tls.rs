@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -84,32 +83,6 @@ pub(crate) fn joining(token: &JoinToken) -> Result<ClientConfig, IdentityError> 
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
-}
-
-/// A key of one's own, and the request that it be certified as `name`'s.
-pub(crate) struct Request {
-    key: KeyPair,
-    pub(crate) pem: String,
-}
-
-impl Request {
-    pub(crate) fn new(name: &str) -> Result<Self, IdentityError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let pem = params.serialize_request(&key)?.pem()?;
-        Ok(Self { key, pem })
-    }
-
-    /// `chain` is the certificate and the authority's.
-    pub(crate) fn granted(self, chain: &str, token: &JoinToken) -> Result<Identity, IdentityError> {
-        let identity = Identity::from_pem(self.key.serialize_pem() + chain)?;
-        if !token.is_for(&identity.authority) {
-            return Err(IdentityError::NotAnIdentity);
-        }
-        // Fails unless the certificate is for this key.
-        identity.calling().map(|_| identity)
-    }
 }
 
 /// Believes the authority whose fingerprint is in the token, and so whomever it has certified as a

@@ -6,8 +6,8 @@ use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
 /// `airglow-1-<SHA-256 of the authority's certificate>-<secret>`: which cluster, and leave to join
-/// it. Whoever has it can become any agent of the cluster, so it is shown when asked for, and never
-/// logged.
+/// it. Whoever has it can become a new agent of the cluster, or one of its schedulers, so it is
+/// shown when asked for, and never logged.
 #[derive(Clone)]
 pub struct JoinToken {
     fingerprint: [u8; 32],
@@ -26,6 +26,11 @@ impl JoinToken {
         Self { fingerprint: fingerprint(authority), secret }
     }
 
+    /// Which authority it is of: its certificate's fingerprint, in hexadecimal digits. No secret.
+    pub fn pin(&self) -> String {
+        hex(&self.fingerprint)
+    }
+
     /// Whether this token is for the cluster of that authority.
     pub(crate) fn is_for(&self, authority: &CertificateDer<'_>) -> bool {
         self.fingerprint == fingerprint(authority)
@@ -36,13 +41,24 @@ impl JoinToken {
         hex(&self.secret)
     }
 
-    /// Takes as long for a secret that is nearly right as for one that is not.
-    pub(super) fn has_secret(&self, shown: &str) -> bool {
-        let Some(shown) = unhex(shown) else { return false };
-        let differences =
-            self.secret.iter().zip(shown).fold(0, |all, (&ours, theirs)| all | (ours ^ theirs));
-        std::hint::black_box(differences) == 0
+    pub(super) fn has_secret(&self, secret: &[u8; 32]) -> bool {
+        is_same(&self.secret, secret)
     }
+
+    /// By which the secret is recognized, and from which nobody can make it.
+    pub(super) fn digest(&self) -> String {
+        digest(&self.secret)
+    }
+}
+
+/// Takes as long for a secret that is nearly right as for one that is not.
+pub(super) fn is_same(ours: &[u8; 32], shown: &[u8; 32]) -> bool {
+    let differences = ours.iter().zip(shown).fold(0, |all, (&ours, theirs)| all | (ours ^ theirs));
+    std::hint::black_box(differences) == 0
+}
+
+pub(super) fn digest(secret: &[u8; 32]) -> String {
+    hex(&Sha256::digest(secret).into())
 }
 
 /// With its secret: this is how it is handed out.
@@ -70,6 +86,11 @@ impl FromStr for JoinToken {
     }
 }
 
+/// How an authority is told from others.
+pub(super) fn pin(authority: &CertificateDer<'_>) -> String {
+    hex(&fingerprint(authority))
+}
+
 fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate).into()
 }
@@ -78,7 +99,7 @@ fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
+pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -116,9 +137,11 @@ mod tests {
 
     #[test]
     fn only_the_secret_itself_will_do() {
-        assert!(token().has_secret(&"01".repeat(32)));
-        for wrong in ["", &"01".repeat(31), &"02".repeat(32), &"é1".repeat(32)] {
-            assert!(!token().has_secret(wrong), "{wrong}");
+        assert_eq!(unhex(&"01".repeat(32)), Some([1; 32]));
+        assert!(token().has_secret(&[1; 32]) && !token().has_secret(&[2; 32]));
+        for wrong in ["", &"01".repeat(31), &"é1".repeat(32)] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
         }
+        assert!(!token().digest().contains("0101"));
     }
 }

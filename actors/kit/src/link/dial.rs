@@ -1,38 +1,80 @@
 //! The end that calls.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use rustls::ClientConfig;
+use airglow_model::ids::MachineId;
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Join, Link, LinkError, PATIENCE, Verdict};
-use crate::identity::{self, Identity, JoinToken, Request};
+use crate::identity::{self, AuthorityKeys, Identity, IdentityError, JoinToken, Request};
+
+/// What somebody is who has joined.
+#[derive(Debug)]
+pub struct Joined {
+    pub identity: Identity,
+    /// If it is a scheduler.
+    pub authority: Option<AuthorityKeys>,
+}
+
+impl Joined {
+    /// Keeps the certificate in the folder `identity`, and what makes a scheduler, if it is one, in
+    /// `authority`. That comes first: whoever has a certificate has all of it.
+    pub fn save(&self, identity: &Path, authority: &Path) -> Result<(), IdentityError> {
+        if let Some(keys) = &self.authority {
+            keys.save(authority)?;
+        }
+        self.identity.save(identity)
+    }
+}
 
 /// A link to the scheduler at `addr`, which has accepted it.
 pub async fn dial(addr: SocketAddr, identity: &Identity) -> Result<Link, LinkError> {
     let unwelcome = |source| LinkError::Unwelcome { addr, source };
     let mut link = connect(addr, identity.calling()?).await?;
-    match in_time(addr, link.hear()).await?.map_err(|error| unwelcome(Some(error)))? {
+    let verdict = in_time(addr, link.hear()).await?.map_err(|error| {
+        if has_expired(&error) { LinkError::Expired { addr } } else { unwelcome(Some(error)) }
+    });
+    match verdict? {
         Verdict::Welcome => Ok(link.trusted()),
         Verdict::Refused(why) => Err(LinkError::Refused { addr, why }),
-        Verdict::Granted(_) => Err(unwelcome(None)),
+        Verdict::Removed(why) => Err(LinkError::Removed { addr, why }),
+        Verdict::Granted(_) | Verdict::Trusted { .. } => Err(unwelcome(None)),
     }
 }
 
-/// Makes a key, and has the scheduler at `addr` certify that it is agent `name`'s. The token is
-/// shown only to a scheduler of the cluster that it is for.
-pub async fn join(addr: SocketAddr, token: &JoinToken, name: &str) -> Result<Identity, LinkError> {
+/// Makes a key, and has the scheduler at `addr` certify that it is `name`'s, on that machine: an
+/// agent's or a scheduler's, as the token has it. The token is shown only to a scheduler of the
+/// cluster that it is for.
+pub async fn join(
+    addr: SocketAddr,
+    token: &JoinToken,
+    name: &str,
+    machine: &MachineId,
+) -> Result<Joined, LinkError> {
     let request = Request::new(name)?;
     let mut link = connect(addr, identity::joining(token)?).await?;
-    let join = Join { name: name.to_owned(), secret: token.secret(), request: request.pem.clone() };
+    let join = Join {
+        name: name.to_owned(),
+        machine: Some(machine.clone()),
+        secret: token.secret(),
+        request: request.pem().to_owned(),
+    };
     let talk = async {
         link.say(&join).await?;
         link.hear().await
     };
     match in_time(addr, talk).await?.map_err(LinkError::Broken)? {
-        Verdict::Granted(chain) => Ok(request.granted(&chain, token)?),
+        Verdict::Granted(chain) => {
+            Ok(Joined { identity: request.granted(&chain, token)?, authority: None })
+        }
+        Verdict::Trusted { chain, authority } => {
+            let authority = Some(AuthorityKeys::read(authority, token)?);
+            Ok(Joined { identity: request.granted(&chain, token)?, authority })
+        }
         Verdict::Refused(why) => Err(LinkError::Refused { addr, why }),
+        Verdict::Removed(why) => Err(LinkError::Removed { addr, why }),
         Verdict::Welcome => Err(LinkError::Unwelcome { addr, source: None }),
     }
 }
@@ -44,6 +86,7 @@ async fn connect(addr: SocketAddr, config: ClientConfig) -> Result<Link, LinkErr
     let tls = TlsConnector::from(Arc::new(config)).connect(identity::server_name(), stream);
     match in_time(addr, tls).await? {
         Ok(tls) => Ok(Link::with_stranger(tls.into())),
+        Err(source) if has_expired(&source) => Err(LinkError::Overdue { addr }),
         Err(source) if is_foreign(&source) => Err(LinkError::OtherCluster { addr, source }),
         Err(source) => Err(LinkError::Insecure { addr, source }),
     }
@@ -56,7 +99,22 @@ async fn in_time<T>(
     timeout(PATIENCE, future).await.map_err(|_| LinkError::Slow { addr })
 }
 
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn is_foreign(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
-    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
+    matches!(tls_error(error), Some(Error::InvalidCertificate(_)))
+}
+
+/// A certificate, by its own end's clock or by the other's.
+pub(super) fn has_expired(error: &io::Error) -> bool {
+    matches!(
+        tls_error(error),
+        Some(
+            Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+            ) | Error::AlertReceived(AlertDescription::CertificateExpired)
+        )
+    )
 }

@@ -9,7 +9,7 @@ use crate::{
     ids::{Attempt, HostId, TaskId, TaskKey},
     machine::Timestamp,
     resources::Attributes,
-    wire::{Capacity, Hello, Inventoried, Launch, PROTOCOL, RunState, Status, ToScheduler},
+    wire::{Capacity, Hello, Inventoried, Launch, RunState, Status, ToScheduler},
 };
 
 /// One host of a simulated cluster.
@@ -91,11 +91,9 @@ impl Computer {
     /// What a new connection begins with.
     pub(super) fn greeting(&self) -> Vec<ToScheduler> {
         let hello = Hello {
-            host: self.id.clone(),
-            version: "1".into(),
-            protocol: PROTOCOL,
             attributes: self.attributes.clone(),
             capacity: self.capacity.clone(),
+            ..Hello::of(self.id.clone(), "1")
         };
         let reports = self.outbox.iter().cloned().map(ToScheduler::Status);
         [ToScheduler::Hello(hello), self.inventory()].into_iter().chain(reports).collect()

@@ -247,10 +247,11 @@ impl Scheduler {
     pub(super) fn wake(&self, out: &mut Out) {
         for (id, host) in &self.view.hosts {
             let word = match host.host.contact {
-                host::Contact::Up { .. } => Word::Happened(host::Event::Disconnected, None),
+                host::Contact::Up { .. } => Word::Happened(switchboard::disconnected(), None),
                 host::Contact::Unknown
                 | host::Contact::Away { .. }
-                | host::Contact::Unreachable { .. } => Word::Wake,
+                | host::Contact::Unreachable { .. }
+                | host::Contact::Removed { .. } => Word::Wake,
             };
             out.send(Mail::Host(id.clone(), word));
         }

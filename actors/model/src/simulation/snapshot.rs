@@ -14,7 +14,7 @@ use crate::{
     record::{Change, Record, RecordKey},
     resources::Attributes,
     task::{self, Placement, Task},
-    wire::{Capacity, Hello, Launch, PROTOCOL, RunState},
+    wire::{Capacity, Hello, Launch, RunState},
 };
 
 /// What is there. Instances without a place wait for one when the simulation begins.
@@ -78,11 +78,9 @@ impl Snapshot {
 impl SnapshotHost {
     fn host(&self, now: Timestamp) -> Host {
         let hello = Hello {
-            host: self.id.clone(),
-            version: "1".into(),
-            protocol: PROTOCOL,
             attributes: self.attributes.clone(),
             capacity: self.capacity.clone(),
+            ..Hello::of(self.id.clone(), "1")
         };
         let host = Host::unknown(self.id.clone()).step(now, &host::Event::Connected(hello));
         host.expect("who is new connects")

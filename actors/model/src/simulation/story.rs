@@ -48,7 +48,12 @@ impl World {
                 | Record::UpdateEvents(_)
                 | Record::Notice(_)
                 | Record::Audit(_)
-                | Record::Template(_),
+                | Record::Template(_)
+                | Record::Term(_)
+                | Record::Tokens(_)
+                | Record::Removal(_)
+                | Record::User(_)
+                | Record::Pass(_),
             ) => {
                 format!("{key} is written")
             }

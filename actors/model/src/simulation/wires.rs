@@ -55,10 +55,14 @@ impl World {
                 self.kill(id, &task_id);
             }
             ToExecutor::Ack { seq } => self.acknowledged(id, seq),
-            ToExecutor::Welcome { .. }
+            ToExecutor::Welcome(_)
+            | ToExecutor::Elsewhere { .. }
+            | ToExecutor::Refused { .. }
             | ToExecutor::Ask { .. }
             | ToExecutor::TakeStock
-            | ToExecutor::Pong => {}
+            | ToExecutor::Renewed { .. }
+            | ToExecutor::Pong
+            | ToExecutor::Unknown => {}
         }
     }
 

@@ -2,12 +2,33 @@
 //! lost with whoever it was before.
 
 use super::{Event, Status, Task};
-use crate::{host::Contact, ids::HostId, instances::InstanceSet, job::Unwanted, view::View};
+use crate::{
+    host::Contact,
+    ids::HostId,
+    instances::InstanceSet,
+    job::Unwanted,
+    view::{HostView, View},
+    wire::RunState,
+};
 
 impl Task {
     /// What others' records say should happen to it, and it does not know.
     pub fn overheard(&self, view: &View) -> Option<Event> {
-        asked_by_job(self, view).or_else(|| silenced(self, view))
+        let asked = || asked_by_job(self, view);
+        self.abandoned(view).or_else(asked).or_else(|| silenced(self, view))
+    }
+}
+
+impl Task {
+    /// That its host was removed, if that is so and it does not know.
+    pub fn abandoned(&self, view: &View) -> Option<Event> {
+        let host = &self.placement().filter(|_| self.is_active())?.host;
+        let is_there = view.hosts.get(host).is_some_and(HostView::has_record);
+        (!is_there).then(|| Event::Reported {
+            attempt: self.attempt,
+            state: RunState::Lost,
+            message: format!("Host {host} was removed from the cluster."),
+        })
     }
 }
 

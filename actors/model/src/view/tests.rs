@@ -200,13 +200,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         let (host, key) = (
             host.step(
                 Timestamp(5),
-                &crate::host::Event::Connected(crate::wire::Hello {
-                    host: id.clone(),
-                    version: "1".into(),
-                    protocol: 1,
-                    attributes: BTreeMap::new(),
-                    capacity: crate::wire::Capacity::default(),
-                }),
+                &crate::host::Event::Connected(crate::wire::Hello::of(id.clone(), "1")),
             )
             .unwrap(),
             RecordKey::Host(id),

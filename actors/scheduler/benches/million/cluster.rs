@@ -15,6 +15,7 @@ use airglow_model::{
     config::Job,
     host::Contact,
     ids::JobKey,
+    joining::Purpose,
     policy::Policy,
     task::Status,
     update::{self, Asked},
@@ -146,7 +147,7 @@ impl Hosts {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .arg(hosts::WORD)
             .arg(scheduler.mesh_addr().to_string())
-            .arg(scheduler.authority().token().to_string())
+            .arg(scheduler.token(Purpose::Agent).expect("it has started").to_string())
             .arg(count.to_string())
             .arg(report.to_string())
             .stdout(Stdio::piped())

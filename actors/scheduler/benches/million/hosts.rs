@@ -16,7 +16,7 @@ use airglow_kit::{
 use airglow_model::{
     ids::{Attempt, TaskId, TaskKey},
     resources::{Attributes, Resources},
-    wire::{Capacity, Hello, Inventoried, PROTOCOL, RunState, Status, ToScheduler},
+    wire::{Capacity, Hello, Inventoried, RunState, Status, ToScheduler},
 };
 use serde::Deserialize;
 use tokio::{sync::Semaphore, task::LocalSet};
@@ -72,7 +72,8 @@ fn run(addr: SocketAddr, token: &JoinToken, count: usize, reports: bool) {
             let host = Host::new(number, reports);
             let identity = {
                 let _turn = knocking.acquire().await.unwrap();
-                link::join(addr, &token, &host.hello.host.0).await.unwrap()
+                let machine = host.hello.host.0.as_ref().into();
+                link::join(addr, &token, &host.hello.host.0, &machine).await.unwrap().identity
             };
             loop {
                 if host.converse(addr, &identity, &knocking, &launches).await.is_err() {
@@ -103,11 +104,9 @@ impl Host {
         let resources =
             Resources { cpu_milli: 64_000, ram_mb: 512 << 10, disk_mb: 4 << 20, gpus: 0 };
         let hello = Hello {
-            host: name.as_str().into(),
-            version: "0".into(),
-            protocol: PROTOCOL,
             attributes,
             capacity: Capacity { resources, ports: vec![(31_000, 32_000)], ..Capacity::default() },
+            ..Hello::of(name.as_str(), "0")
         };
         Self { hello, reports, tasks: RefCell::default(), said: Cell::new(0) }
     }
@@ -138,7 +137,7 @@ impl Host {
                     }
                     None => return Ok(()),
                 },
-                _ = heartbeat.tick() => say(ToScheduler::Ping),
+                _ = heartbeat.tick() => say(ToScheduler::Ping { at: None }),
             }
         }
     }

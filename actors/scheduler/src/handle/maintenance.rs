@@ -28,7 +28,7 @@ impl Scheduler {
         self.tell_host(host, Event::ActivateAsked).await
     }
 
-    async fn tell_host(&self, host: &HostId, event: Event) -> Result<(), Refusal> {
+    pub(super) async fn tell_host(&self, host: &HostId, event: Event) -> Result<(), Refusal> {
         let entities = self.inner.lines.entities().ok_or_else(not_now)?;
         if !self.view().read(|view| view.hosts.contains_key(host)) {
             return Err(Refusal::NoSuchHost(host.clone()));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -10,20 +11,21 @@ use std::{
 use actix::prelude::*;
 use airglow_kit::{
     Incarnation, Lifeline, To,
-    identity::Role,
-    link::{Link, LinkError, Peer, Receiver, Sender, Unsent},
+    identity::{Authority, Role},
+    link::{self, Link, LinkError, Peer, Receiver, Sender, Unsent},
     now,
 };
 use airglow_model::{
-    ids::{HostId, TaskId},
+    ids::{HostId, MachineId, TaskId},
+    joining,
     machine::Timestamp,
     reconcile::{self, Correction},
     reports::{Acks, Arrival, Concern},
     task::{Effect, Event, Task},
-    view::Note,
+    view::{Note, View},
     wire::{
-        Answer, Hello, Inventoried, PROTOCOL, ProcessView, Question, Status, ToExecutor,
-        ToScheduler,
+        Answer, Hello, Incompatible, Inventoried, PROTOCOLS, ProcessView, Question, Speaker,
+        Status, ToExecutor, ToScheduler, Welcome,
     },
 };
 use airglow_store::{ReadModel, Scribe};
@@ -32,11 +34,13 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use super::{Order, PlugIn, Switchboard, Unplugged, order};
+use super::{Order, PlugIn, Switchboard, Unplugged, order, renewal};
 use crate::{
     Stats, Unanswered,
+    host::Hosts,
     messages::{Happened, Receipt, Registered, Settled},
     task::Tasks,
+    term::{Term, Unsurpassed},
 };
 
 /// Gives every connection a session.
@@ -48,11 +52,16 @@ pub(crate) struct Sessions {
 /// What sessions need of the rest.
 pub(crate) struct Exchange {
     pub(crate) cluster: String,
+    /// Where the scheduler listens.
+    pub(crate) mesh: SocketAddr,
+    pub(crate) term: Term,
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
     pub(crate) tasks: Addr<Tasks>,
+    pub(crate) hosts: Addr<Hosts>,
     pub(crate) switchboard: Addr<Switchboard>,
     pub(crate) stats: Stats,
+    pub(crate) authority: Arc<Authority>,
 }
 
 /// Somebody with a certificate is at the door.
@@ -111,16 +120,22 @@ enum End {
     Impostor(HostId),
     #[error("it is no agent")]
     NoAgent,
-    #[error("it speaks version {0} of the protocol, and this is version {PROTOCOL}")]
-    OtherProtocol(u32),
+    #[error("{0}")]
+    Incompatible(Incompatible),
+    #[error("it has obeyed a scheduler of term {0}, and this one cannot lead in a later one")]
+    Replaced(u64),
     #[error("it does not greet, or it does so twice")]
     Unmannered,
+    #[error("{0}")]
+    Unwelcome(joining::Refusal),
     #[error("the scheduler is restarting")]
     Restarting,
 }
 
 struct Session {
     host: HostId,
+    /// As its certificate has it.
+    machine: Option<MachineId>,
     /// What its newest inventory has shown to be wrong, and has still to be said. There may be more
     /// than a link holds, so it is said as the link has room.
     corrections: VecDeque<Correction>,
@@ -160,20 +175,27 @@ impl Drop for Presence {
 async fn serve(exchange: Rc<Exchange>, peer: Peer, link: Link) -> Result<(), End> {
     let (says, mut hears) = link.split::<ToExecutor, ToScheduler>();
     let hello = greeting(&peer, &mut hears).await?;
-    says.send(&ToExecutor::Welcome { cluster: exchange.cluster.clone(), protocol: PROTOCOL })?;
-    if hello.protocol != PROTOCOL {
-        return Err(End::OtherProtocol(hello.protocol));
+    match exchange.welcome(&peer, &hello).await {
+        Ok(welcome) => says.send(&ToExecutor::Welcome(welcome))?,
+        Err(end) => {
+            link::part(says, hears, &ToExecutor::Refused { why: end.to_string() }).await;
+            return Err(end);
+        }
     }
     let host = hello.host.clone();
     tracing::info!(%host, addr = %peer.addr, "connected");
 
     let (orders, mut ordered) = mpsc::unbounded_channel();
-    let plugged = exchange.switchboard.send(PlugIn { hello, orders }).await;
+    let machine = peer.machine();
+    let plugged = exchange.switchboard.send(PlugIn { hello, machine, orders }).await;
     let session = plugged.map_err(|_| End::Restarting)?;
     let switchboard = exchange.switchboard.clone();
     let _presence = Presence { host: host.clone(), session, switchboard };
+    // It may have been removed since it was let in.
+    let welcome = |view: &View| joining::may_be(view, &host, peer.machine.as_ref());
+    exchange.view.read(welcome).map_err(End::Unwelcome)?;
     let (settled, mut settling) = mpsc::unbounded_channel();
-    let mut session = Session::new(host, exchange, says, settled);
+    let mut session = Session::new((host, peer.machine), exchange, says, settled);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -206,15 +228,44 @@ async fn greeting(peer: &Peer, hears: &mut Receiver<ToScheduler>) -> Result<Hell
     Ok(hello)
 }
 
+impl Exchange {
+    /// # Errors
+    /// Why this host cannot be spoken with.
+    async fn welcome(&self, peer: &Peer, hello: &Hello) -> Result<Welcome, End> {
+        let protocol = PROTOCOLS.common(hello.protocols()).ok_or_else(|| incompatible(hello))?;
+        let term = self.term.for_host(hello.term).await;
+        let term = term.map_err(|Unsurpassed| End::Replaced(hello.term))?;
+        let schedulers = vec![self.found_at(peer)];
+        Ok(Welcome { cluster: self.cluster.clone(), protocol, term, schedulers })
+    }
+
+    /// Where hosts find this scheduler: where this one has, if it listens everywhere.
+    fn found_at(&self, peer: &Peer) -> SocketAddr {
+        let ip = if self.mesh.ip().is_unspecified() {
+            peer.called.ip().to_canonical()
+        } else {
+            self.mesh.ip()
+        };
+        SocketAddr::new(ip, self.mesh.port())
+    }
+}
+
+fn incompatible(hello: &Hello) -> End {
+    let ours = Speaker { version: env!("CARGO_PKG_VERSION").to_owned(), protocols: PROTOCOLS };
+    let theirs = Speaker { version: hello.version.clone(), protocols: hello.protocols() };
+    End::Incompatible(Incompatible { scheduler: ours, agent: theirs })
+}
+
 impl Session {
     fn new(
-        host: HostId,
+        (host, machine): (HostId, Option<MachineId>),
         exchange: Rc<Exchange>,
         says: Sender<ToExecutor>,
         settled: mpsc::UnboundedSender<(u64, Settled)>,
     ) -> Self {
         Self {
             host,
+            machine,
             corrections: VecDeque::new(),
             exchange,
             says,
@@ -249,12 +300,20 @@ impl Session {
                     asked.reply.send(Ok(answer)).ok();
                 }
             }
-            ToScheduler::Ping => {
+            ToScheduler::Renew { machine, request } => self.renew(machine, &request)?,
+            ToScheduler::Ping { at } => {
                 self.says.send(&ToExecutor::Pong)?;
-                self.note_heard();
+                self.note_heard(at);
             }
+            ToScheduler::Unknown => tracing::debug!(host = %self.host, "it said something new"),
         }
         Ok(())
+    }
+
+    fn renew(&self, machine: MachineId, request: &str) -> Result<(), Unsent> {
+        let known = (&self.host, self.machine.as_ref());
+        let renewed = renewal::renew(&self.exchange, known, machine, request);
+        renewed.map_or(Ok(()), |it| self.say(&it))
     }
 
     fn obey(&mut self, order: Order) -> Result<(), End> {
@@ -413,11 +472,12 @@ impl Session {
         }
     }
 
-    fn note_heard(&mut self) {
+    fn note_heard(&mut self, theirs: Option<Timestamp>) {
         let at = now();
+        let skew_ms = theirs.map(|it| it.0.cast_signed().saturating_sub(at.0.cast_signed()));
         if at.since(self.heard_at) >= HEARD_EVERY {
             self.heard_at = at;
-            self.exchange.scribe.note(Note::Heard { host: self.host.clone(), at });
+            self.exchange.scribe.note(Note::Heard { host: self.host.clone(), at, skew_ms });
         }
     }
 }

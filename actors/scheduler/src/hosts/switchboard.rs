@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use actix::prelude::*;
 use airglow_kit::{Incarnation, Lifeline, To};
 use airglow_model::{
-    host::Event,
-    ids::HostId,
+    host::{Event, Rules},
+    ids::{HostId, MachineId},
     wire::{Answer, Hello, Question, ToExecutor},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +17,7 @@ use crate::{Unanswered, host::Hosts, messages::Happened};
 /// whatever that one still believes, so the older session ends without being the host's end.
 pub(crate) struct Switchboard {
     hosts: Addr<Hosts>,
+    rules: Rules,
     lines: BTreeMap<HostId, Line>,
     newest: u64,
     _lifeline: Lifeline<Incarnation>,
@@ -40,8 +41,14 @@ pub(crate) enum Order {
 #[rtype(result = "u64")]
 pub(crate) struct PlugIn {
     pub(crate) hello: Hello,
+    pub(crate) machine: MachineId,
     pub(crate) orders: mpsc::UnboundedSender<Order>,
 }
+
+/// Whoever is connected as this host is not welcome any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Expel(pub(crate) HostId);
 
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -76,8 +83,12 @@ pub(crate) struct Ask {
 }
 
 impl Switchboard {
-    pub(crate) fn new(hosts: Addr<Hosts>, lifeline: Lifeline<Incarnation>) -> Self {
-        Self { hosts, lines: BTreeMap::new(), newest: 0, _lifeline: lifeline }
+    pub(crate) fn new(hosts: Addr<Hosts>, rules: Rules, lifeline: Lifeline<Incarnation>) -> Self {
+        Self { hosts, rules, lines: BTreeMap::new(), newest: 0, _lifeline: lifeline }
+    }
+
+    fn disconnected(&self) -> Event {
+        Event::Disconnected { patience: self.rules.unreachable_after }
     }
 }
 
@@ -88,11 +99,13 @@ impl Actor for Switchboard {
 impl Handler<PlugIn> for Switchboard {
     type Result = u64;
 
-    fn handle(&mut self, PlugIn { hello, orders }: PlugIn, _: &mut Self::Context) -> u64 {
+    fn handle(&mut self, plug: PlugIn, _: &mut Self::Context) -> u64 {
+        let PlugIn { hello, machine, orders } = plug;
         self.newest += 1;
         let (host, session) = (hello.host.clone(), self.newest);
         let line = Line { session, hello: hello.clone(), orders };
         self.lines.insert(host.clone(), line);
+        self.hosts.do_send(To(host.clone(), Happened(Event::Identified(machine))));
         self.hosts.do_send(To(host, Happened(Event::Connected(hello))));
         session
     }
@@ -104,8 +117,17 @@ impl Handler<Unplugged> for Switchboard {
     fn handle(&mut self, Unplugged { host, session }: Unplugged, _: &mut Self::Context) {
         if self.lines.get(&host).is_some_and(|it| it.session == session) {
             self.lines.remove(&host);
-            self.hosts.do_send(To(host, Happened(Event::Disconnected)));
+            self.hosts.do_send(To(host, Happened(self.disconnected())));
         }
+    }
+}
+
+impl Handler<Expel> for Switchboard {
+    type Result = ();
+
+    /// Its session ends when nobody can order it to do anything.
+    fn handle(&mut self, Expel(host): Expel, _: &mut Self::Context) {
+        self.lines.remove(&host);
     }
 }
 
@@ -114,7 +136,8 @@ impl Handler<Repeat> for Switchboard {
 
     fn handle(&mut self, Repeat(host): Repeat, _: &mut Self::Context) {
         let line = self.lines.get(&host);
-        let event = line.map_or(Event::Disconnected, |it| Event::Connected(it.hello.clone()));
+        let event =
+            line.map_or_else(|| self.disconnected(), |it| Event::Connected(it.hello.clone()));
         self.hosts.do_send(To(host, Happened(event)));
     }
 }

@@ -15,10 +15,11 @@ use airglow_kit::{
 };
 use airglow_model::{
     ids::{HostId, TaskId},
+    machine::Timestamp,
     resources::{Attributes, Resources},
     wire::{
-        Answer, Capacity, Hello, Inventoried, Launch, PROTOCOL, RunState, Status, ToExecutor,
-        ToScheduler,
+        Answer, Capacity, Hello, Inventoried, Launch, RunState, Status, ToExecutor, ToScheduler,
+        Welcome,
     },
 };
 use tokio::{sync::Notify, task::JoinHandle};
@@ -45,6 +46,13 @@ pub(crate) struct Known {
     pub(crate) kills: BTreeMap<TaskId, u32>,
     pub(crate) connections: u32,
     pub(crate) refused: u32,
+    pub(crate) welcomes: Vec<Welcome>,
+    /// How far its clock is ahead.
+    pub(crate) skew_ms: i64,
+    /// Why a scheduler would have nothing to do with it.
+    pub(crate) told_off: Vec<String>,
+    /// What it says of itself, if that is not the usual.
+    pub(crate) greets: Option<Hello>,
     outbox: Outbox<Status>,
     /// Launches that get lost before they arrive.
     pub(crate) deaf_for: u32,
@@ -117,7 +125,7 @@ async fn converse(addr: SocketAddr, identity: &Identity, desk: &Desk) -> Result<
                 None => return Ok(()),
             },
             _ = heartbeat.tick() => {
-                say(&ToScheduler::Ping);
+                say(&ToScheduler::Ping { at: Some(desk.clock()) });
             }
             () = desk.news.notified() => {
                 if std::mem::take(&mut desk.known().hang_up) {
@@ -137,6 +145,17 @@ impl Desk {
     pub(crate) fn hang_up(&self) {
         self.known().hang_up = true;
         self.news.notify_one();
+    }
+
+    /// On the next connection, which it makes at once, and later ones.
+    pub(crate) fn greets_as(&self, hello: Hello) {
+        self.known().greets = Some(hello);
+        self.hang_up();
+    }
+
+    /// What its clock shows.
+    fn clock(&self) -> Timestamp {
+        self.known().clock()
     }
 
     /// Everything that it has reported was acknowledged.
@@ -161,13 +180,11 @@ impl Desk {
     }
 
     fn hello(&self) -> Hello {
-        Hello {
-            host: self.id.clone(),
-            version: "0".into(),
-            protocol: PROTOCOL,
+        self.known().greets.clone().unwrap_or_else(|| Hello {
             attributes: self.attributes.clone(),
             capacity: self.capacity.clone(),
-        }
+            ..Hello::of(self.id.clone(), "0")
+        })
     }
 
     fn inventory(&self) -> Vec<Inventoried> {
@@ -194,7 +211,12 @@ impl Desk {
     fn hear(&self, message: ToExecutor, say: impl Fn(&ToScheduler) -> bool) {
         let mut known = self.known();
         match message {
-            ToExecutor::Welcome { .. } | ToExecutor::Pong => {}
+            ToExecutor::Welcome(welcome) => known.welcomes.push(welcome),
+            ToExecutor::Refused { why } => known.told_off.push(why),
+            ToExecutor::Elsewhere { .. }
+            | ToExecutor::Renewed { .. }
+            | ToExecutor::Pong
+            | ToExecutor::Unknown => {}
             ToExecutor::Ack { seq } => known.outbox.ack(seq),
             ToExecutor::Launch(launch) => known.launch(*launch),
             ToExecutor::Kill { task_id, .. } => known.kill(task_id),
@@ -218,11 +240,19 @@ impl Known {
             kills: BTreeMap::new(),
             connections: 0,
             refused: 0,
+            welcomes: Vec::new(),
+            told_off: Vec::new(),
+            skew_ms: 0,
+            greets: None,
             outbox: Outbox::after(0),
             deaf_for: 0,
             silent: false,
             hang_up: false,
         }
+    }
+
+    fn clock(&self) -> Timestamp {
+        Timestamp(now().0.saturating_add_signed(self.skew_ms))
     }
 
     fn launch(&mut self, launch: Launch) {
@@ -261,7 +291,7 @@ impl Known {
             task_id: launch.task_id.clone(),
             state,
             message: String::new(),
-            at: now(),
+            at: self.clock(),
         };
         self.outbox.push(status);
     }

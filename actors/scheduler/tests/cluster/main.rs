@@ -30,6 +30,7 @@ mod forecasts;
 mod pruning;
 mod reconciling;
 mod surveying;
+mod terms;
 mod updates;
 mod webhooks;
 

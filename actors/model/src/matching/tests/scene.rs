@@ -66,7 +66,7 @@ pub(super) fn host(name: &str, cores: u64, attributes: &[(&str, &str)]) -> Host 
 }
 
 pub(super) fn down(host: Host) -> Host {
-    Host { contact: Contact::Away { since: Timestamp(0) }, ..host }
+    Host { contact: Contact::Away { since: Timestamp(0), until: None }, ..host }
 }
 
 pub(super) fn in_mode(host: Host, mode: Mode) -> Host {

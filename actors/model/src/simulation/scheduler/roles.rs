@@ -179,6 +179,14 @@ impl Role for Host {
                     let event = task::Event::HostUnreachable { host: self.id.clone() };
                     out.send(Mail::There(there.cloned().collect(), event));
                 }
+                host::Effect::Abandon => {
+                    let there = view.hosts.get(&self.id).into_iter().flat_map(|it| &it.tasks);
+                    for task in there.filter_map(|it| view.task_of(it)) {
+                        if let Some(event) = task.abandoned(view) {
+                            out.send(Mail::There([task.key.clone()].into(), event));
+                        }
+                    }
+                }
             }
         }
     }

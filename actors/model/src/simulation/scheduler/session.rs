@@ -88,7 +88,9 @@ impl Session {
             ToScheduler::Hello(_)
             | ToScheduler::Processes { .. }
             | ToScheduler::Answer { .. }
-            | ToScheduler::Ping => {}
+            | ToScheduler::Renew { .. }
+            | ToScheduler::Ping { .. }
+            | ToScheduler::Unknown => {}
         }
     }
 

@@ -23,6 +23,11 @@ pub(in crate::simulation) enum ToSwitchboard {
     Tell(HostId, ToExecutor),
 }
 
+/// As long as usual.
+pub(super) fn disconnected() -> host::Event {
+    host::Event::Disconnected { patience: host::UNREACHABLE_AFTER }
+}
+
 pub(super) fn read(lines: &mut BTreeMap<HostId, Line>, word: ToSwitchboard, out: &mut Out) {
     let happened = |host, event| Mail::Host(host, Word::Happened(event, None));
     match word {
@@ -38,13 +43,13 @@ pub(super) fn read(lines: &mut BTreeMap<HostId, Line>, word: ToSwitchboard, out:
         ToSwitchboard::Unplugged(host, session) => {
             if lines.get(&host).is_some_and(|it| it.session == session) {
                 lines.remove(&host);
-                out.send(happened(host, host::Event::Disconnected));
+                out.send(happened(host, disconnected()));
             }
         }
         ToSwitchboard::Repeat(host) => {
             let event = lines
                 .get(&host)
-                .map_or(host::Event::Disconnected, |it| host::Event::Connected(it.hello.clone()));
+                .map_or_else(disconnected, |it| host::Event::Connected(it.hello.clone()));
             out.send(happened(host, event));
         }
         ToSwitchboard::Tell(host, order) => {
