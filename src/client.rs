@@ -4,6 +4,9 @@
 //! restarted is back in a moment. Changing is not: when the connection breaks in the middle nobody
 //! knows whether the change was made, and only the user can decide to ask again. A connection that
 //! was never made changed nothing, so that much is tried again in either case.
+//!
+//! Any of a cluster's schedulers may be asked. One that does not lead has done nothing and says who
+//! leads, and that one is asked from then on, until it cannot be reached.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,8 +21,8 @@ use airglow_model::{ids::JobKey, instances::InstanceSet, spec::JobSpec, wire::St
 use airglow_web::api::{
     AddInstances, Affected, Amount, AuditEntry, CreateJobs, Created, CronDetail, Drain, Forecast,
     HostDetail, HostSummary, JobDetail, JobSummary, Page, Problem, Prune, Pruned, Quota, Reconcile,
-    Reconciling, Rotate, Secret, Selection, Snapshot, Snapshots, TaskDetail, TaskSummary, Tier,
-    Token,
+    Reconciling, Rotate, Scheduler, Secret, Selection, Snapshot, Snapshots, TaskDetail,
+    TaskSummary, Tier, Token,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -38,14 +41,15 @@ const ATTEMPTS: u32 = 4;
 /// How often one is tried that answered before: long enough for it to be restarted.
 const ATTEMPTS_ONCE_HEARD: u32 = 60;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
-/// How often somebody may be sent on to another scheduler.
-const MOVES: u32 = 4;
+/// How often one request may be sent on: while the leader changes, not everybody knows the new one.
+const SENT_ON_MAX: u32 = 8;
 
 /// A scheduler's API.
 pub(crate) struct Client {
     agent: ureq::Agent,
-    /// Where it answers, or the one does who leads now.
-    base: RefCell<String>,
+    base: String,
+    /// The scheduler that leads, if that is another one.
+    leader: RefCell<Option<String>>,
     /// How often to try in all.
     attempts: Cell<u32>,
     attempts_once_heard: u32,
@@ -64,9 +68,9 @@ pub(crate) enum ClientError {
     Broken(ureq::Error),
     #[error("{}", sentence(.0))]
     Refused(Box<Problem>),
-    /// Another scheduler leads: it has to be asked. Nothing was done.
-    #[error("The scheduler says that {0} is to be asked instead")]
-    Moved(String),
+    /// Nothing was done; `leader` is to be asked.
+    #[error("The scheduler at {leader} leads, and does not answer, or sends whoever asks on again")]
+    Elsewhere { leader: String },
     /// Something answers there, but it does not speak this language.
     #[error("{uri} gave an answer that makes no sense: {why}")]
     Strange { uri: String, why: String },
@@ -113,13 +117,16 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_recv_body(Some(Duration::from_secs(60)))
+            // Changes are not repeated by whoever does not know what they are.
+            .max_redirects(0)
             // The scheduler closes idle connections after 5 s. Using one at just that moment would
             // look like a broken change.
             .max_idle_age(Duration::from_secs(2))
             .build();
         Self {
             agent: config.new_agent(),
-            base: RefCell::new(base.to_owned()),
+            base: base.to_owned(),
+            leader: RefCell::default(),
             attempts: Cell::new(ATTEMPTS),
             attempts_once_heard: ATTEMPTS_ONCE_HEARD,
         }
@@ -131,7 +138,7 @@ impl Client {
     }
 
     pub(crate) fn base(&self) -> String {
-        self.base.borrow().clone()
+        self.leader.borrow().as_ref().unwrap_or(&self.base).clone()
     }
 
     pub(crate) fn jobs(&self, query: &[(&str, &str)]) -> Result<Vec<JobSummary>> {
@@ -237,6 +244,22 @@ impl Client {
             }
         }
         Ok(entries)
+    }
+
+    /// The cluster's schedulers, as the one that leads knows them; as any of them does, if none leads.
+    pub(crate) fn members(&self) -> Result<Vec<Scheduler>> {
+        let members: Vec<Scheduler> = self.pages("/members", &[])?;
+        let leader = members.iter().find(|it| it.leads && !it.api.is_empty());
+        if let Some(leader) = leader.filter(|_| members.iter().all(|it| it.behind.is_none())) {
+            *self.leader.borrow_mut() = Some(leader.api.clone());
+            return self.pages("/members", &[]);
+        }
+        Ok(members)
+    }
+
+    /// It is no scheduler of the cluster any more.
+    pub(crate) fn dismiss(&self, member: &str) -> Result<()> {
+        self.delete(&format!("/members/{}", segment(member)))
     }
 
     pub(crate) fn tiers(&self) -> Result<Vec<Tier>> {
@@ -411,10 +434,19 @@ impl Client {
     }
 
     fn patiently(&self, mut ask: impl FnMut() -> Result<Response<Body>>) -> Result<Response<Body>> {
-        let (mut attempt, mut moves) = (1, 0);
+        let (mut attempt, mut sent_on) = (1, 0);
         loop {
             match ask() {
-                Err(ClientError::Moved(_)) if moves < MOVES => moves += 1,
+                Err(ClientError::Elsewhere { leader }) if sent_on < SENT_ON_MAX => {
+                    tracing::debug!(leader, "sent on");
+                    *self.leader.borrow_mut() = Some(leader);
+                    sent_on += 1;
+                }
+                Err(ClientError::Unreachable { .. }) if self.leader.borrow().is_some() => {
+                    // Whoever sent us there may know of another by now.
+                    *self.leader.borrow_mut() = None;
+                    pause(BETWEEN_ATTEMPTS);
+                }
                 Err(error) if error.may_pass() && attempt < self.attempts.get() => {
                     tracing::debug!(%error, attempt, "trying again");
                     pause(BETWEEN_ATTEMPTS);
@@ -432,9 +464,8 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        if let Some(base) = self.elsewhere(&response) {
-            self.base.replace(base.clone());
-            return Err(ClientError::Moved(base));
+        if let Some(leader) = self.elsewhere(&response) {
+            return Err(ClientError::Elsewhere { leader });
         }
         let text = response.body_mut().read_to_string().unwrap_or_default();
         let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
@@ -451,7 +482,7 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}/api/v1{path}", self.base.borrow())
+        format!("{}/api/v1{path}", self.base())
     }
 
     /// Where the one is who leads, by the word of one who does not. Whoever is believed about who
@@ -459,7 +490,7 @@ impl Client {
     fn elsewhere(&self, response: &Response<Body>) -> Option<String> {
         let moved = matches!(response.status().as_u16(), 307 | 308);
         let there = response.headers().get(header::LOCATION).filter(|_| moved)?;
-        leader(&self.base.borrow(), there.to_str().ok()?)
+        leader(&self.base, there.to_str().ok()?)
     }
 
     fn unreachable(&self, source: ureq::Error) -> ClientError {
@@ -484,18 +515,19 @@ impl ClientError {
     /// Whether the same request may well succeed in a moment, and has not been carried out.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Elsewhere { .. } => true,
             Self::Refused(problem) => problem.status == 503,
-            Self::Broken(_) | Self::Strange { .. } | Self::Moved(_) => false,
+            Self::Broken(_) | Self::Strange { .. } => false,
         }
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(problem) => Some(problem.status),
-            Self::Unreachable { .. } | Self::Broken(_) | Self::Strange { .. } | Self::Moved(_) => {
-                None
-            }
+            Self::Unreachable { .. }
+            | Self::Broken(_)
+            | Self::Strange { .. }
+            | Self::Elsewhere { .. } => None,
         }
     }
 }
@@ -532,6 +564,7 @@ pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+/// Where a scheduler that does not lead sends whoever asks it: the beginning of that URL.
 fn found<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(it) => Ok(Some(it)),

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -249,6 +249,19 @@ impl Cluster {
         let child = self.nodes[self.node(name)].child.as_ref().expect("it is running");
         let io = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
         io.lines().find_map(|it| it.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    }
+
+    /// What it has in memory now, in KiB.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let child = self.nodes[self.node(name)].child.as_ref().expect("it is running");
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let resident = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
+    /// Where agents connect.
+    pub(crate) fn mesh(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.mesh))
     }
 
     fn node(&self, name: &str) -> usize {

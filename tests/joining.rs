@@ -1,6 +1,9 @@
 use std::{
     fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -192,4 +195,58 @@ fn certificates_are_renewed_under_way_and_one_that_has_expired_says_what_to_do()
     cluster.kill_9("a1");
     cluster.restart("a1");
     eventually("a1 is up", || is_up(&cluster, "a1"));
+}
+
+/// From an address that nobody else has.
+fn connect_from(from: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(from)?;
+        socket.connect(to).await
+    });
+    let stream = stream?.into_std()?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// Garbage, or a greeting that leads nowhere.
+fn knock(at: SocketAddr, number: usize) -> std::io::Result<()> {
+    let mut stream = connect_from(SocketAddr::from(([127, 0, 0, 66], 0)), at)?;
+    match number % 3 {
+        0 => stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?,
+        // A record of TLS that is as long as one can be, and does not come.
+        1 => stream.write_all(&[0x16, 3, 1, 0x40, 0])?,
+        _ => stream.write_all(&[0x5a; 4096])?,
+    }
+    if number.is_multiple_of(8) {
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.read_to_end(&mut Vec::new())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flood_of_strangers_takes_no_memory_and_fills_no_log() {
+    const EACH: usize = 2_500;
+    const GROWTH_MAX_KIB: u64 = 48 * 1024;
+    let mut cluster = Cluster::start();
+    let mesh = cluster.mesh();
+    let flood = || (0..EACH).filter(|it| knock(mesh, *it).is_ok()).count();
+    // Whatever is made at the first of them is there.
+    flood();
+    let (memory, log) = (cluster.memory("scheduler"), cluster.log("scheduler").len());
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(flood)).collect();
+        cluster.join("a1");
+        eventually("a1 is up meanwhile", || is_up(&cluster, "a1"));
+        let got_in: usize = all.into_iter().map(|it| it.join().unwrap()).sum();
+        assert!(got_in > 0);
+    });
+    let grown = cluster.memory("scheduler").saturating_sub(memory);
+    assert!(grown < GROWTH_MAX_KIB, "{grown} KiB more than {memory} KiB");
+    let log = cluster.log("scheduler").split_off(log);
+    let told = lines_with(&log, "a connection was refused");
+    let summed_up = lines_with(&log, "connections were refused:");
+    assert!(summed_up > 0 && told <= 10 * (summed_up + 2), "{told} and {summed_up}: {log}");
 }

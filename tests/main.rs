@@ -42,6 +42,8 @@ mod run_verb;
 mod sandboxes;
 /// Many instances.
 mod scale;
+/// Several schedulers, of which one leads.
+mod schedulers;
 /// An update, watched and steered on its page.
 mod update_page;
 /// Updates as the command line starts, shows and steers them.

@@ -8,6 +8,7 @@ mod dev;
 mod face;
 mod finding;
 mod foreground;
+mod peers;
 mod settings;
 
 use std::{
@@ -95,13 +96,15 @@ impl Deciding {
         if let Some(restored) = finish_restore(&settings.data)? {
             tracing::warn!(?restored, "a restore that was interrupted has been finished");
         }
-        let scheduler = Scheduler::start(scheduler::Config {
+        let join = peers::join(settings).await?;
+        let config = scheduler::Config {
             data: settings.data.join(SCHEDULER),
             cluster: settings.cluster.clone(),
             mesh: settings.mesh,
             limits: settings.rules.limits.clone(),
             policy: settings.rules.policy.clone(),
-        })?;
+        };
+        let scheduler = Scheduler::start_among(config, peers::peering(settings, api, join))?;
         let pages = face::put_on(settings, &scheduler, api)?;
         let server = airglow_web::serve(scheduler.clone(), listener, pages)?;
         let handle = server.handle();
@@ -174,8 +177,7 @@ async fn join(
              (`airglow admin token show`)"
         );
     }
-    let (own, authority) = ("identity", "scheduler/authority");
-    joined.save(&settings.data.join(own), &settings.data.join(authority))?;
+    joined.identity.save(&settings.data.join("identity"))?;
     Ok((joined.identity, schedulers))
 }
 

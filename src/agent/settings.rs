@@ -150,9 +150,6 @@ impl Settings {
         let mut attributes: Attributes = file.attributes.into_iter().map(values).collect();
         attributes.extend(options.attributes);
         let join = options.join.or(file.join);
-        if options.scheduler && join.is_some() {
-            bail!("an agent decides for its own cluster (--scheduler) or joins another (--join)");
-        }
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (api, protection) = file.api.unwrap_or_default().read(loopback(API_PORT))?;
         let mesh = file.mesh.read()?;

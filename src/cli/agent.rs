@@ -22,10 +22,11 @@ pub(crate) struct Args {
     /// The name of the cluster, for a scheduler
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// A scheduler of the cluster to join
+    /// A scheduler of the cluster to join; else one is looked for in the local network
     #[arg(long, value_name = "HOST:PORT")]
     join: Option<String>,
-    /// Leave to join, needed once; `airglow admin token show` prints it
+    /// Leave to join, needed once; `airglow admin token show` prints it. No process list shows it if
+    /// it is in `AIRGLOW_TOKEN`, or in the file that the settings name as `token_file`
     #[arg(long, env = "AIRGLOW_TOKEN", hide_env_values = true)]
     token: Option<JoinToken>,
     /// What constraints may ask of this machine; repeat for more

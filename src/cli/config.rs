@@ -163,8 +163,8 @@ impl Written {
             ClientError::Refused(_)
             | ClientError::Unreachable { .. }
             | ClientError::Broken(_)
-            | ClientError::Strange { .. }
-            | ClientError::Moved(_) => return error.into(),
+            | ClientError::Elsewhere { .. }
+            | ClientError::Strange { .. } => return error.into(),
         };
         let complaints = problem
             .errors

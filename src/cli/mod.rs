@@ -175,7 +175,7 @@ fn run(noun: Noun, global: &Global) -> Outcome {
 fn log(noun: &Noun, verbose: bool) {
     let level = match noun {
         _ if verbose => "airglow=debug,airglow_scheduler=debug,airglow_executor=debug,info",
-        Noun::Agent(_) => "info",
+        Noun::Agent(_) => "info,openraft=off",
         Noun::Dev(_)
         | Noun::Run(_)
         | Noun::Job(_)
@@ -307,6 +307,8 @@ impl From<ClientError> for Failure {
             ClientError::Unreachable { .. } => Self::new(Code::Network, message).hint(
                 "Is it running? `airglow dev FILE` starts one on this machine; clusters.json or --scheduler-uri name another.",
             ),
+            ClientError::Elsewhere { .. } => Self::new(Code::Network, message)
+                .hint("Can it be reached from here? `airglow admin members list` shows where the schedulers are."),
             ClientError::Broken(_) => Self::new(Code::Network, message)
                 .hint("Look at what happened with `airglow job status` before asking again."),
             ClientError::Refused(problem) => match problem.status {
@@ -317,8 +319,6 @@ impl From<ClientError> for Failure {
                 }
                 _ => Self::new(Code::Scheduler, message),
             },
-            ClientError::Moved(_) => Self::new(Code::Network, message)
-                .hint("The schedulers do not agree about who leads; ask again in a moment"),
             ClientError::Strange { .. } => Self::new(Code::Unknown, message)
                 .hint("Is that the address of an airglow scheduler, of this version?"),
         }

@@ -24,9 +24,22 @@ impl Mesh {
 
     /// From all others.
     pub(crate) fn cut_off(&self, name: &str) {
-        let names = self.names();
-        let others: Vec<_> = names.iter().map(String::as_str).filter(|it| *it != name).collect();
-        self.cut(&[name], &others);
+        self.silence(name);
+        self.deafen(name);
+    }
+
+    /// Nobody hears it.
+    pub(crate) fn silence(&self, name: &str) {
+        self.cut_one_way(&[name], &named(&self.all_but(name)));
+    }
+
+    /// It hears nobody.
+    pub(crate) fn deafen(&self, name: &str) {
+        self.cut_one_way(&named(&self.all_but(name)), &[name]);
+    }
+
+    fn all_but(&self, name: &str) -> Vec<String> {
+        self.names().into_iter().filter(|it| it != name).collect()
     }
 
     /// Two parts that do not hear of each other, as chance has it; the first of them is told.
@@ -95,10 +108,21 @@ impl Mesh {
         host.tell(&format!("dd if=/dev/zero of={ballast} bs=4k; test -s {ballast}"));
     }
 
-    pub(crate) fn free_disk(&mut self, name: &str) {
+    /// There is room again, and whoever has ended is started. Back when it answers.
+    pub(crate) fn recover_disk(&mut self, name: &str) {
         let host = self.host_mut(name);
         let ballast = host.data().join("ballast");
         host.tell(&format!("rm {}", ballast.display()));
+        if !self.has_agent(name) {
+            self.start(name);
+        }
+        self.answers(name);
+    }
+
+    pub(crate) fn restart_all_at_once(&mut self) {
+        let names = self.names();
+        names.iter().for_each(|it| self.kill_agent(it));
+        names.iter().for_each(|it| self.start(it));
     }
 
     /// From the agent's next start on.

@@ -6,7 +6,8 @@ use super::{Mesh, Wishes, checks::Alive, stays};
 use crate::cluster::eventually;
 
 /// Whoever is silent is given up soon, so that a test need not wait for long.
-const IMPATIENT: Wishes<'_> = Wishes { scheduler: "unreachable_after = \"3 seconds\"" };
+pub(super) const IMPATIENT: Wishes<'_> =
+    Wishes { scheduler: "unreachable_after = \"3 seconds\"", mesh: "", no_address: false };
 
 type Running = BTreeMap<(String, u64), Vec<Alive>>;
 
@@ -19,8 +20,7 @@ fn on(host: &str, all: &Running) -> Running {
 #[test]
 fn fifty_instances_spread_over_five_agents_and_are_gone_when_they_are_killed() {
     let mut mesh = Mesh::of(1, 5, Wishes::default());
-    assert!(mesh.create("spread", 50));
-    mesh.is_whole();
+    mesh.gets("spread", 50);
     let all = mesh.alive();
     for host in mesh.names() {
         let count = on(&host, &all).len();
@@ -34,8 +34,7 @@ fn fifty_instances_spread_over_five_agents_and_are_gone_when_they_are_killed() {
 #[test]
 fn a_host_that_is_cut_off_for_less_than_the_policy_keeps_all_that_it_has() {
     let mut mesh = Mesh::of(1, 3, Wishes::default());
-    assert!(mesh.create("before", 12));
-    mesh.is_whole();
+    mesh.gets("before", 12);
     let before = mesh.alive();
     mesh.cut_off("a2");
     // Its silence is noticed, and nothing is done about it.
@@ -89,10 +88,25 @@ fn a_host_that_is_cut_off_for_more_than_the_policy_is_replaced_and_then_ends_wha
 }
 
 #[test]
+fn a_host_that_may_not_be_alone_for_longer_ends_what_it_has() {
+    let mut mesh =
+        Mesh::of(1, 3, Wishes { mesh: ", isolated_max = \"20 seconds\"", ..Wishes::default() });
+    mesh.gets("fleeting", 9);
+    let before = on("a2", &mesh.alive());
+    assert!(!before.is_empty());
+    mesh.cut_off("a2");
+    // Long before it is given up: nobody else could say that it has nothing any more.
+    eventually("a2 has nothing any more", || on("a2", &mesh.alive()).is_empty().then_some(()));
+    assert!(!mesh.is("a2", "unreachable"));
+    mesh.heal();
+    mesh.all_are_up();
+    mesh.is_whole();
+}
+
+#[test]
 fn a_host_that_hears_nothing_or_is_not_heard_is_a_host_that_is_cut_off() {
     let mut mesh = Mesh::of(1, 3, IMPATIENT);
-    assert!(mesh.create("half-deaf", 12));
-    mesh.is_whole();
+    mesh.gets("half-deaf", 12);
     for (host, from, to) in [("a2", "a2", "s1"), ("a3", "s1", "a3")] {
         mesh.cut_one_way(&[from], &[to]);
         eventually("it is given up", || mesh.is(host, "unreachable").then_some(()));
@@ -106,8 +120,7 @@ fn a_host_that_hears_nothing_or_is_not_heard_is_a_host_that_is_cut_off() {
 #[test]
 fn jobs_start_and_end_though_a_third_of_all_is_lost_and_the_rest_is_late() {
     let mut mesh = Mesh::of(1, 3, Wishes::default());
-    assert!(mesh.create("fair", 8));
-    mesh.is_whole();
+    mesh.gets("fair", 8);
     mesh.weather(30, 300);
     assert!(mesh.create("foul", 12));
     assert!(mesh.kill_job("fair"));
@@ -119,8 +132,7 @@ fn jobs_start_and_end_though_a_third_of_all_is_lost_and_the_rest_is_late() {
 #[test]
 fn whatever_process_is_killed_nothing_acknowledged_is_lost() {
     let mut mesh = Mesh::of(1, 3, Wishes::default());
-    assert!(mesh.create("steady", 12));
-    mesh.is_whole();
+    mesh.gets("steady", 12);
     let names = mesh.names();
     for round in 0..8 {
         let name = mesh.chance.one_of(&names).clone();
@@ -146,8 +158,7 @@ fn a_full_disk_stops_the_scheduler_and_loses_nothing() {
     let mut mesh = Mesh::prepared(1, 2, Wishes::default());
     mesh.have_small_disk("s1");
     mesh.start_all();
-    assert!(mesh.create("before", 6));
-    mesh.is_whole();
+    mesh.gets("before", 6);
     mesh.fill_disk("s1");
     // Whatever it said yes to has to be there later.
     let mut number = 0;
@@ -155,29 +166,17 @@ fn a_full_disk_stops_the_scheduler_and_loses_nothing() {
         number += 1;
         (!mesh.create(&format!("full{number}"), 1)).then_some(())
     });
-    mesh.free_disk("s1");
-    if !mesh.has_agent("s1") {
-        mesh.start("s1");
-    }
-    mesh.answers("s1");
+    mesh.recover_disk("s1");
     mesh.all_are_up();
-    assert!(mesh.create("after", 3));
-    mesh.is_whole();
+    mesh.gets("after", 3);
 }
 
 #[test]
 fn all_agents_are_started_again_at_once_and_nobody_notices() {
     let mut mesh = Mesh::of(1, 4, Wishes::default());
-    assert!(mesh.create("steady", 20));
-    mesh.is_whole();
+    mesh.gets("steady", 20);
     let before = mesh.alive();
-    let names = mesh.names();
-    for name in &names {
-        mesh.kill_agent(name);
-    }
-    for name in &names {
-        mesh.start(name);
-    }
+    mesh.restart_all_at_once();
     mesh.answers("s1");
     mesh.all_are_up();
     mesh.is_whole();
@@ -210,8 +209,7 @@ fn clocks_that_are_hours_wrong_harm_nobody() {
     mesh.set_clock("a2", 3 * 3600);
     mesh.set_clock("a3", -3 * 3600);
     mesh.start_all();
-    assert!(mesh.create("skewed", 12));
-    mesh.is_whole();
+    mesh.gets("skewed", 12);
     let before = mesh.alive();
     for host in ["a2", "a3"] {
         assert!(!on(host, &before).is_empty(), "nobody runs on {host}: {before:?}");

@@ -23,6 +23,8 @@ mod users;
 
 /// One scheduler, and what must not harm it.
 mod lone;
+/// Three schedulers, and what must not harm them.
+mod several;
 /// Jobs that run by the clock while the network breaks and heals.
 mod timely;
 
@@ -51,6 +53,10 @@ pub(crate) struct Mesh {
 pub(crate) struct Wishes<'a> {
     /// Lines of the `[scheduler]` table.
     scheduler: &'a str,
+    /// More of the `mesh` table.
+    mesh: &'a str,
+    /// Nobody is told where anybody is.
+    no_address: bool,
 }
 
 impl Mesh {
@@ -67,10 +73,19 @@ impl Mesh {
             self.start(&name);
             if name == "s1" {
                 self.answers("s1");
-                self.hand_out_token();
+                self.hand_out_tokens();
             }
         }
         self.all_are_up();
+        let all = self.schedulers().len();
+        eventually("every scheduler has a vote", || (self.voters() == all).then_some(()));
+    }
+
+    /// Schedulers whose word counts.
+    fn voters(&self) -> usize {
+        let members = self.get("/members");
+        let members = members["items"].as_array();
+        members.map_or(0, |all| all.iter().filter(|it| it["votes"] == true).count())
     }
 
     /// Every host is on, and no agent runs.
@@ -111,15 +126,16 @@ impl Mesh {
         self.hosts.iter_mut().find(|it| it.name == name).expect("there is such a host")
     }
 
-    /// The leave to join is on every agent's disk, where its settings say.
-    fn hand_out_token(&mut self) {
-        let (root, host) = (self.root.clone(), self.host_mut("s1"));
-        let data = host.data();
-        host.tell(&format!(
-            "cp \"$(grep -rlI ^airglow-1- {} | head -n 1)\" {}/token",
-            data.display(),
-            root.display()
-        ));
+    /// The leave to join is on every other host's disk, where its settings say.
+    fn hand_out_tokens(&self) {
+        eventually("s1 has tokens", || {
+            let tokens = self.get("/tokens");
+            for token in tokens["items"].as_array()? {
+                let path = self.root.join(format!("token-{}", token["purpose"].as_str()?));
+                fs::write(path, token["token"].as_str()?).unwrap();
+            }
+            Some(())
+        });
     }
 
     pub(crate) fn start(&mut self, name: &str) {
@@ -178,19 +194,25 @@ fn settings(host: &Host, wishes: Wishes<'_>) -> String {
     let own = format!(
         "host = \"{}\"\n\
          api = {{ listen = \"{ip}:8081\", insecure = true }}\n\
-         mesh = \"{ip}:8082\"\n\
+         mesh = {{ listen = \"{ip}:8082\"{mesh} }}\n\
          run_as = \"oneself\"\n",
         host.name,
         ip = host::ip(host.number),
+        mesh = wishes.mesh,
     );
-    let joins = match host.part {
-        Part::Scheduler => String::new(),
-        Part::Agent => format!(
-            "join = \"{}:8082\"\n\
-             token_file = \"{}\"\n",
-            host::ip(1),
-            host.data().with_file_name("token").display()
-        ),
+    let token = |purpose: &str| {
+        let path = host.data().with_file_name(format!("token-{purpose}"));
+        format!("token_file = \"{}\"\n", path.display())
+    };
+    let token = match host.part {
+        Part::Scheduler if host.number == 1 => String::new(),
+        Part::Scheduler => token("scheduler"),
+        Part::Agent => token("agent"),
+    };
+    let join = if token.is_empty() || wishes.no_address {
+        String::new()
+    } else {
+        format!("join = \"{}:8082\"\n", host::ip(1))
     };
     let rest = "[resources]\n\
          cpu = 64.0\n\
@@ -199,7 +221,7 @@ fn settings(host: &Host, wishes: Wishes<'_>) -> String {
          [isolation]\n\
          cgroups = false\n\
          [scheduler]\n";
-    format!("{own}{joins}{rest}{}\n", wishes.scheduler)
+    format!("{own}{join}{token}{rest}{}\n", wishes.scheduler)
 }
 
 /// A folder that is this test's. What tests left that were killed is removed on the way.

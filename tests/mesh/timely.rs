@@ -72,7 +72,7 @@ fn firings(mesh: &Mesh, name: &str) -> Vec<Value> {
 
 #[test]
 fn each_time_is_one_run_while_random_halves_of_the_network_are_cut_and_healed() {
-    let mut mesh = Mesh::of(1, 5, Wishes::default());
+    let mut mesh = Mesh::of(3, 3, Wishes::default());
     let witness = mesh.witness();
     for job in JOBS {
         let path = format!("/cron/www-data/test/{}", job.name);

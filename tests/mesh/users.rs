@@ -29,7 +29,7 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Where it is to be had instead.
-    location: Option<String>,
+    pub(crate) location: Option<String>,
     pub(crate) text: String,
 }
 
@@ -59,6 +59,10 @@ impl Mesh {
             answer = ask(self.hosts.iter().find(is_there)?, request)?;
         }
         Some(answer)
+    }
+
+    pub(crate) fn api_of(&self, name: &str) -> String {
+        format!("http://{}:8081", host::ip(self.host(name).number))
     }
 
     pub(crate) fn schedulers(&self) -> Vec<String> {
@@ -104,6 +108,21 @@ impl Mesh {
     /// and told.
     pub(crate) fn create(&mut self, name: &str, instances: u32) -> bool {
         self.create_with(name, instances, |_| ())
+    }
+
+    /// All of them are RUNNING, and all else is well.
+    #[track_caller]
+    pub(crate) fn gets(&mut self, name: &str, instances: u32) {
+        assert!(self.create(name, instances), "{name} is not acknowledged");
+        self.is_whole();
+    }
+
+    /// The same as [`Mesh::create`], of nobody but this scheduler and whom it names.
+    pub(crate) fn create_by_way_of(&mut self, via: &str, name: &str, instances: u32) -> bool {
+        let body = jobs_of(&[checks::endless(name, instances)]);
+        let request = Request { method: "POST", path: "/api/v1/jobs", body: &body };
+        let answer = self.ask_by_way_of(via, &request).map(|it| (it.status, it.json()));
+        self.ledger.created(name, instances, answer)
     }
 
     pub(crate) fn create_with(

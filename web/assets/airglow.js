@@ -28,8 +28,10 @@ async function refresh() {
   const { part } = main().dataset;
   const query = new URLSearchParams(location.search);
   if (part) query.set("part", part);
-  const fresh = await fetch(location.pathname + (query.size ? "?" + query : ""))
-    .then((answer) => (answer.status < 500 ? answer.text().then((text) => ({ text, whole: !answer.ok })) : null))
+  // Whoever is sent elsewhere, to another scheduler or to log in, goes there with the whole page.
+  const fresh = await fetch(location.pathname + (query.size ? "?" + query : ""), { redirect: "manual" })
+    .then((answer) => (answer.type === "opaqueredirect" ? location.reload() : answer))
+    .then((answer) => (answer?.status < 500 ? answer.text().then((text) => ({ text, whole: !answer.ok })) : null))
     .then((it) => it && { whole: it.whole, page: new DOMParser().parseFromString(it.text, "text/html") })
     .catch(() => null);
   busy = false;

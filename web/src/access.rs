@@ -221,7 +221,7 @@ pub(crate) fn address(request: &HttpRequest) -> Whose {
 }
 
 /// Nobody else can send from an address that is this machine's own.
-fn is_from_here(request: &HttpRequest) -> bool {
+pub(crate) fn is_from_here(request: &HttpRequest) -> bool {
     let peer = request.peer_addr().map(|it| it.ip().to_canonical());
     let local = request.conn_data::<Line>().and_then(|it| it.local);
     let local = local.map(|it: SocketAddr| it.ip().to_canonical());

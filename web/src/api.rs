@@ -10,6 +10,7 @@ mod audit;
 mod cron;
 mod forecast;
 mod from;
+mod member;
 mod place;
 mod schema;
 mod snapshot;
@@ -29,8 +30,8 @@ use utoipa::ToSchema;
 
 use self::schema::{job_spec, job_specs, kind};
 pub use self::{
-    access::*, audit::*, cron::*, forecast::*, place::PlaceMade, snapshot::*, task::*, token::*,
-    update::*, waits::Alike,
+    access::*, audit::*, cron::*, forecast::*, member::Scheduler, place::PlaceMade, snapshot::*,
+    task::*, token::*, update::*, waits::Alike,
 };
 
 /// One page of a list. `next`, given back as `cursor`, gets the page after it.

@@ -38,6 +38,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is starting: try again")
     }
 
+    /// There is nobody to decide anything.
+    pub(crate) fn leaderless(detail: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::named("no-leader", "No leader", status, detail.to_owned())
+    }
+
     /// Nobody knows how far it has come.
     pub(crate) fn crashed() -> Self {
         let detail =
@@ -114,7 +120,15 @@ impl From<Refusal> for Problem {
             Refusal::TooManyFailures { .. } => {
                 ("too-many-failures", "Too many failures", StatusCode::UNPROCESSABLE_ENTITY)
             }
+            Refusal::NoSuchMember(_) => {
+                ("no-such-member", "No such scheduler", StatusCode::NOT_FOUND)
+            }
+            Refusal::LastMember(_) => ("last-member", "Only scheduler", StatusCode::CONFLICT),
             Refusal::NotNow(_) => ("not-now", "Try again", StatusCode::SERVICE_UNAVAILABLE),
+            // No status that has clients try again by themselves.
+            Refusal::Unknown(_) => {
+                ("unknown-outcome", "Unknown outcome", StatusCode::INTERNAL_SERVER_ERROR)
+            }
         };
         Self::named(name, title, status, refusal.to_string())
     }

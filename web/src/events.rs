@@ -76,7 +76,13 @@ pub(crate) async fn get(
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let mut relay = Relay { filter, sender, gathered: Gathered { seq, ..Gathered::default() } };
     relay.greet(reset, &missed);
-    rt::spawn(relay.run(news));
+    rt::spawn(async move {
+        tokio::select! {
+            () = relay.run(news) => {}
+            // Whoever listens finds the one that does.
+            () = site.scheduler.leads_no_more() => {}
+        }
+    });
     Ok(Sse::from_infallible_receiver(receiver)
         .with_keep_alive(KEEP_ALIVE)
         .with_retry_duration(Duration::from_secs(1))

@@ -100,6 +100,7 @@ async fn create_all(site: &Site, jobs: &[Job], by: &str) -> Result<(), Problem> 
     for (done, job) in jobs.iter().enumerate() {
         if let Err(refusal) = site.scheduler.create(job.clone(), by).await {
             take_back(site, &jobs[..done]).await;
+            let refusal = if done > 0 { refusal.halfway() } else { refusal };
             return Err(refusal.into());
         }
     }

@@ -19,10 +19,11 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use self::cluster::Cluster;
+use self::{cluster::Cluster, members::Members};
 use crate::{Site, api::Problem};
 
 mod cluster;
+mod members;
 mod sla;
 
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -60,6 +61,7 @@ impl Metrics {
         scheduler.stats().register(&mut registry);
         let cluster = Cluster::new(scheduler.view().clone(), scheduler.surveys().clone());
         registry.register_collector(Box::new(cluster));
+        registry.register_collector(Box::new(Members(scheduler.clone())));
         Self { registry, requests, seconds }
     }
 }

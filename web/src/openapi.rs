@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use crate::{
     Verb,
     access::{self, Need},
-    admin, api, audit, cluster, cron, events, files, hosts, jobs, logs, metrics, processes, quotas,
-    sla, snapshots, tasks, tokens, updates, users,
+    admin, api, audit, cluster, cron, events, files, hosts, jobs, leading, logs, metrics,
+    processes, quotas, sla, snapshots, tasks, tokens, updates, users,
 };
 
 #[derive(OpenApi)]
@@ -33,7 +33,7 @@ use crate::{
         snapshots::list, snapshots::make,
         users::log_in, users::log_out, users::whoami, users::list, users::add, users::remove,
         users::grant, users::set_password, users::tokens, users::create_token, users::revoke_token,
-        events::get, cluster::health, cluster::leader_health, metrics::get, get,
+        events::get, cluster::health, leading::health, leading::members, leading::dismiss, metrics::get, get,
     ),
     components(schemas(api::Problem, api::Changed, api::UpdateForecast)),
     tags(

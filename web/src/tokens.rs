@@ -17,6 +17,7 @@ use airglow_model::{
 
 use crate::{
     Site,
+    access::is_from_here,
     api::{Page, Problem, Rotate, Token},
     audit::{Deed, audited},
 };
@@ -33,7 +34,7 @@ pub(crate) async fn list(
     site: Data<Site>,
     request: HttpRequest,
 ) -> Result<Json<Page<Token>>, Problem> {
-    if !may_see(&request) {
+    if !is_from_here(&request) {
         return shown(&site, false).map(Json);
     }
     audited(&site, &request, Deed::new("show tokens", Target::Cluster), |site| async move {
@@ -61,7 +62,7 @@ pub(crate) async fn rotate(
         Problem::not_found("there are tokens for each `agent` and each `scheduler`, and no others")
     })?;
     let lasts = expires_secs.map(read).transpose()?;
-    let may_see = may_see(&request);
+    let may_see = is_from_here(&request);
     let until = expires_secs.map_or_else(String::new, |it| format!(", good for {it} s"));
     let details = format!("Of each {}{until}", purpose.name());
     let deed = Deed::new("rotate token", Target::Cluster).details(&details);
@@ -70,11 +71,6 @@ pub(crate) async fn rotate(
         Ok(Json(of(&site, &tokens, purpose, may_see)))
     })
     .await
-}
-
-/// Whoever is on this machine can read the authority's folder, or asks somebody who can.
-fn may_see(request: &HttpRequest) -> bool {
-    request.peer_addr().is_some_and(|it| it.ip().to_canonical().is_loopback())
 }
 
 fn read(secs: u64) -> Result<Duration, Problem> {

@@ -97,7 +97,13 @@ impl Below {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
         let place = OFlags::PATH | OFlags::CLOEXEC;
-        let place = File::from(openat2(&self.0, path, place, Mode::empty(), within)?);
+        let look = || match openat2(&self.0, path, place, Mode::empty(), within) {
+            // Something was renamed somewhere, and the kernel is not sure any more what is within.
+            Err(Errno::AGAIN) => None,
+            looked => Some(looked),
+        };
+        let place = (0..TRIES).find_map(|_| look()).unwrap_or(Err(Errno::AGAIN))?;
+        let place = File::from(place);
         let kind = place.metadata()?.file_type();
         if !kind.is_file() && !kind.is_dir() {
             return Err(io::Error::other("it is neither a file nor a folder"));

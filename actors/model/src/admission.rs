@@ -78,7 +78,7 @@ pub enum Admitted {
     Cron(cron::Event),
 }
 
-/// Why not. Nothing was changed; of [`Refusal::NotNow`] this is not always sure.
+/// Why not. Nothing was changed; of [`Refusal::Unknown`] this is not sure.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
     JobExists(JobKey),
@@ -138,15 +138,28 @@ pub enum Refusal {
         failures: u64,
         allowed: u64,
     },
-    /// It may be asked again. If the scheduler has crashed or stopped with the request on its way
-    /// to the disk, nobody can say whether it got there, and the words say that.
+    /// No scheduler is called that.
+    NoSuchMember(String),
+    /// Somebody has to decide.
+    LastMember(String),
+    /// Nothing was done; it may be asked again.
     NotNow(String),
+    /// The scheduler has crashed, stopped or ceased to lead with the request on its way to the disk:
+    /// nobody can say whether, or how far, it got there.
+    Unknown(String),
 }
 
 impl Refusal {
     /// Whoever dealt with the request ended before it could answer.
     pub fn unknown() -> Self {
-        Self::NotNow("it may have been done or not, so look before you try again".into())
+        Self::Unknown("it may have been done or not".into())
+    }
+
+    /// The same, of a request of which something was done already.
+    #[must_use]
+    pub fn halfway(self) -> Self {
+        let Self::NotNow(why) = self else { return self };
+        Self::Unknown(format!("some of it was done: {why}"))
     }
 }
 
@@ -391,7 +404,16 @@ impl fmt::Display for Refusal {
                 "an update of job {job} would bear {failures} failures of instances, and {allowed} \
                  are allowed: lower max_per_shard_failures"
             ),
+            Self::NoSuchMember(name) => {
+                write!(f, "there is no scheduler {name}: see `airglow admin members list`")
+            }
+            Self::LastMember(name) => {
+                write!(f, "{name} is the only scheduler that is left: stop its agent instead")
+            }
             Self::NotNow(why) => write!(f, "not now: {why}"),
+            Self::Unknown(why) => {
+                write!(f, "nobody knows what came of it, so look before you try again: {why}")
+            }
         }
     }
 }

@@ -94,6 +94,31 @@ pub struct Committed {
     pub changes: Vec<Change>,
 }
 
+impl RecordKey {
+    /// Whether that is what belongs there.
+    pub fn is_for(&self, record: &Record) -> bool {
+        match self {
+            Self::Job(_) => matches!(record, Record::Job(_)),
+            Self::Config(..) => matches!(record, Record::Config(_)),
+            Self::Task(_) => matches!(record, Record::Task(_)),
+            Self::History(..) => matches!(record, Record::History(_)),
+            Self::Host(_) => matches!(record, Record::Host(_)),
+            Self::Quota(_) => matches!(record, Record::Quota(_)),
+            Self::Update(_) => matches!(record, Record::Update(_)),
+            Self::UpdateEvents(..) => matches!(record, Record::UpdateEvents(_)),
+            Self::Notice(_) => matches!(record, Record::Notice(_)),
+            Self::Audit(_) => matches!(record, Record::Audit(_)),
+            Self::Cron(_) => matches!(record, Record::Cron(_)),
+            Self::Template(_) => matches!(record, Record::Template(_)),
+            Self::Term => matches!(record, Record::Term(_)),
+            Self::Tokens => matches!(record, Record::Tokens(_)),
+            Self::Removal(_) => matches!(record, Record::Removal(_)),
+            Self::User(_) => matches!(record, Record::User(_)),
+            Self::Pass(_) => matches!(record, Record::Pass(_)),
+        }
+    }
+}
+
 /// `kind/…`, unique and sorted by what belongs together. Identifiers hold no `/`.
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -162,7 +162,7 @@ impl Admission {
 
 fn answer_of_all(missing: u64, instances: InstanceSet) -> Answer<InstanceSet> {
     let of = instances.len();
-    let lost = || Refusal::NotNow(format!("{missing} of {of} instances may not have heard of it"));
+    let lost = || Refusal::Unknown(format!("{missing} of {of} instances may not have heard of it"));
     if missing == 0 { Ok(instances) } else { Err(lost()) }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One that cannot be made stops nobody. It is said, counted and shown, and tried again.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, thread::Builder, time::Duration};
 
 use actix::prelude::*;
 use airglow_kit::{Incarnation, Lifeline, identity::Authority, now};
@@ -95,10 +95,7 @@ impl Work {
                 Some(reply) = asked.recv() => Some(reply),
                 () = pause(wait) => None,
             };
-            let work = self.clone();
-            let is_asked_for = reply.is_some();
-            let made = spawn_blocking(move || work.make(is_asked_for)).await;
-            let made = made.unwrap_or_else(|_| Err("making it crashed; this is a bug".into()));
+            let made = self.clone().make_apart(reply.is_some()).await;
             wait = match &made {
                 Ok(_) => self.plan.every,
                 Err(why) => {
@@ -112,6 +109,16 @@ impl Work {
                 reply.send(made).ok();
             }
         }
+    }
+
+    /// On a thread of its own, for which nobody waits who comes to his end meanwhile: whoever ceases
+    /// to lead has to do so at once.
+    async fn make_apart(self, is_asked_for: bool) -> Result<Backup, String> {
+        let (tell, made) = oneshot::channel();
+        let work = move || tell.send(self.make(is_asked_for)).map_err(drop).unwrap_or_default();
+        let thread = Builder::new().name("backup".into()).spawn(work);
+        thread.map_err(|error| format!("there is no thread to make it: {error}"))?;
+        made.await.unwrap_or_else(|_| Err("making it crashed; this is a bug".into()))
     }
 
     async fn until_due(&self) -> Option<Duration> {

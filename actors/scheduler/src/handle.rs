@@ -1,20 +1,11 @@
 //! The scheduler as others see it.
 
 use std::{
-    fs, io,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc},
-    thread::{self, JoinHandle},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use actix::System;
-use airglow_kit::{
-    identity::{self, Authority, Bearer, Identity, IdentityError, LIFE, Role},
-    link::Listener,
-    now,
-};
+use airglow_kit::{identity::Authority, now};
 use airglow_model::{
     admission::{Rules, Wish, admit_all},
     config,
@@ -26,25 +17,20 @@ use airglow_model::{
     quota::{self, Consumption, Quota},
     resources::Resources,
     spec::Limits,
-    view::View,
-    webhook::Hook,
     wire::{Answer, Question},
 };
-use airglow_store::{FILE, Feed, OpenError, ReadModel, Scribe, Store, StoreError};
-use tokio::{
-    sync::{oneshot, watch},
-    task::spawn_blocking,
-};
+use airglow_store::{Feed, ReadModel, Store, StoreError};
+use tokio::{sync::oneshot, task::spawn_blocking};
 
 use crate::{
     Refusal, Stats, Unanswered,
     admission::{Answer as Answered, Request},
-    door::Door,
     hosts::{Ask, TakeStock},
     lines::Lines,
     matchmaker::Double,
+    peers::House,
     pruner::Prune,
-    root::{self, Soil},
+    reigns::Standing,
     surveyor::Surveys,
 };
 
@@ -54,47 +40,21 @@ mod backup;
 mod cron;
 mod joining;
 mod maintenance;
+mod members;
 mod past;
+mod starting;
 mod updates;
 
 pub use updates::StartUpdate;
 
 pub use access::AccessError;
 pub use audit::Intent;
+use audit::Numbers;
 pub use backup::NoBackup;
-
-/// The folder of the cluster's authority, in the data folder.
-pub(crate) const AUTHORITY: &str = "authority";
-
-/// The folder of backups, if it is nowhere else.
-const BACKUPS: &str = "backups";
-
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The folder with the database and the cluster's authority.
-    pub data: PathBuf,
-    pub cluster: String,
-    /// Where agents connect; port 0 takes any that is free.
-    pub mesh: SocketAddr,
-    pub limits: Limits,
-    pub policy: Policy,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("cannot make the data folder {path}")]
-    Data { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    #[error("cannot read the database")]
-    Read(#[from] StoreError),
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error("cannot listen for agents on {addr}")]
-    Listen { addr: SocketAddr, source: io::Error },
-    #[error("cannot start a thread")]
-    Thread(#[source] io::Error),
-}
+pub use members::Progress;
+use starting::Life;
+pub(crate) use starting::open;
+pub use starting::{AUTHORITY, Config, StartError};
 
 /// Why a running scheduler cannot go on. The process should say so and end; started again, it
 /// takes up where it was.
@@ -120,103 +80,14 @@ struct Inner {
     stats: Stats,
     surveys: Surveys,
     store: Mutex<Option<Store>>,
-    /// The number of the first entry of the audit trail since it was started.
-    first_audit: u64,
-    next_audit: AtomicU64,
+    audit: Arc<Numbers>,
+    house: Arc<House>,
     /// Held while users or passes change.
     access: tokio::sync::Mutex<()>,
-    running: Mutex<Option<Running>>,
-    failed: watch::Receiver<Option<Failure>>,
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    life: Life,
 }
 
 impl Scheduler {
-    /// Comes back when agents can connect and requests be made.
-    #[expect(clippy::too_many_lines, reason = "it is one list of what there is")]
-    pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { data, cluster, mesh, limits, mut policy } = config;
-        policy.backup.folder.get_or_insert_with(|| data.join(BACKUPS));
-        let store = open(&data)?;
-        let view = ReadModel::load_into(View::of(&policy.scheduling), &store)?;
-        let feed = Feed::new(store.seq()?);
-        let (authority, identity) = certified(&data, &cluster, policy.certificate_life)?;
-        let former = authority.former()?;
-        let (failing, store_failed) = oneshot::channel();
-        let (lines, stats, surveys) = <(Lines, Stats, Surveys)>::default();
-        let (hooks, first_audit) = (policy.webhooks.clone(), store.last_audit()? + 1);
-        let books = (store.clone(), view.clone(), feed.clone());
-        let scribe = writing(books, hooks, &stats, failing);
-        let mut soil = Soil {
-            cluster,
-            mesh,
-            rules: Rules { instances_max: limits.tasks_per_job_max, quota: policy.quota },
-            policy: policy.clone(),
-            sla: policy.sla,
-            feed: feed.clone(),
-            view: view.clone(),
-            scribe,
-            store: store.clone(),
-            keep: policy.history.clone(),
-            stats: stats.clone(),
-            surveys: surveys.clone(),
-            lines: lines.clone(),
-            authority: authority.clone(),
-            former,
-            data,
-        };
-        let (stop, stopped) = oneshot::channel();
-        let (fail, failed) = watch::channel(None);
-        let (ready, is_ready) = mpsc::channel();
-        let by = authority.clone();
-        let door = Door::new(&view, &authority, &stats);
-        let work = async move {
-            let listener = match Listener::bind(mesh, &identity, by, Arc::new(door)).await {
-                Ok(listener) => listener,
-                Err(source) => {
-                    // Whoever tries again at once finds the database closed.
-                    drop(soil);
-                    store_failed.await.ok();
-                    return ready.send(Err(source)).unwrap_or_default();
-                }
-            };
-            let addr = listener.local_addr();
-            soil.mesh = addr;
-            let ready = move || ready.send(Ok(addr)).unwrap_or_default();
-            let failure = root::run(soil, listener, store_failed, stopped, ready).await;
-            if let Some(failure) = failure {
-                tracing::error!(%failure, "the scheduler cannot go on");
-                fail.send_replace(Some(failure));
-            }
-        };
-        let thread = on_a_thread(work)?;
-        let ready = is_ready.recv().expect("it says whether it could start");
-        let mesh = ready.map_err(|source| StartError::Listen { addr: mesh, source })?;
-        let (running, store) =
-            (Mutex::new(Some(Running { stop, thread })), Mutex::new(Some(store)));
-        let inner = Inner {
-            view,
-            feed,
-            limits,
-            policy,
-            mesh,
-            authority,
-            lines,
-            stats,
-            surveys,
-            store,
-            first_audit,
-            next_audit: AtomicU64::new(first_audit),
-            access: tokio::sync::Mutex::default(),
-            running,
-            failed,
-        };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
     /// Ends it, without a word to the agents. Blocks until its threads have ended and the database
     /// is closed, other clones or not; they answer [`Refusal::NotNow`] from then on.
     pub fn stop(&self) {
@@ -225,13 +96,7 @@ impl Scheduler {
 
     /// Waits until the scheduler cannot go on, maybe for ever.
     pub async fn failed(&self) -> Failure {
-        let mut failed = self.inner.failed.clone();
-        let failure = failed.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
-        match failure {
-            Some(failure) => failure,
-            // It has stopped, and that is no failure.
-            None => std::future::pending().await,
-        }
+        self.inner.life.failed().await
     }
 
     pub fn view(&self) -> &ReadModel {
@@ -380,46 +245,6 @@ impl Scheduler {
     }
 }
 
-/// A scribe whose work is counted.
-fn on_a_thread(
-    work: impl Future<Output = ()> + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    let thread = thread::Builder::new().name("scheduler".into());
-    thread.spawn(|| System::new().block_on(work)).map_err(StartError::Thread)
-}
-
-fn open(data: &Path) -> Result<Store, StartError> {
-    let unmade = |source| StartError::Data { path: data.to_owned(), source };
-    fs::create_dir_all(data).map_err(unmade)?;
-    Ok(Store::open(&data.join(FILE))?)
-}
-
-/// The cluster's authority, and who this scheduler is by it.
-fn certified(
-    data: &Path,
-    cluster: &str,
-    life: Option<Duration>,
-) -> Result<(Arc<Authority>, Identity), StartError> {
-    let authority = Authority::open_or_create(&data.join(AUTHORITY), cluster)?;
-    let authority = authority.living(life.unwrap_or(LIFE));
-    let machine = Some(identity::machine(data)?);
-    let bearer = Bearer { name: cluster.to_owned(), role: Role::Scheduler, machine };
-    let identity = authority.issue_to(&bearer)?;
-    Ok((Arc::new(authority), identity))
-}
-
-fn writing(
-    books: (Store, ReadModel, Feed),
-    hooks: Vec<Hook>,
-    stats: &Stats,
-    failing: oneshot::Sender<StoreError>,
-) -> Scribe {
-    let counted = stats.clone();
-    let scribe = Scribe::start_telling(books, hooks, failing, move |it| counted.written(it));
-    stats.watch(scribe.line());
-    scribe
-}
-
 pub(crate) fn not_now() -> Refusal {
     Refusal::NotNow("the scheduler is starting or stopping".into())
 }
@@ -434,14 +259,9 @@ impl Inner {
     }
 
     fn stop(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { stop, thread }) = running else { return };
-        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        // It may have ended by itself.
-        stop.send(()).ok();
-        if thread.join().is_err() {
-            tracing::error!("the scheduler's thread panicked");
-        }
+        self.life.end(|| {
+            *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        });
     }
 }
 

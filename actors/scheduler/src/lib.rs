@@ -28,7 +28,10 @@ mod lines;
 mod matchmaker;
 mod messages;
 mod overseer;
+mod peers;
 mod pruner;
+mod recruit;
+mod reigns;
 mod restore;
 mod root;
 mod stats;
@@ -45,10 +48,16 @@ pub use airglow_kit::{
     now,
 };
 pub use airglow_model::admission::Refusal;
-pub use airglow_store::{Backup, BackupError, Feed, Listener, News, ReadModel, StoreError, What};
-pub use handle::{
-    AccessError, Config, Failure, Intent, NoBackup, Scheduler, StartError, StartUpdate,
+pub use airglow_store::{
+    Backup, BackupError, Feed, Lag, Listener, Member, News, ReadModel, StoreError, What,
 };
+pub use handle::{
+    AUTHORITY, AccessError, Config, Failure, Intent, NoBackup, Progress, Scheduler, StartError,
+    StartUpdate,
+};
+pub use peers::Peering;
+pub use recruit::{Past, recruit};
+pub use reigns::Standing;
 pub use restore::{Notes, Restore, RestoreError, Restored, SCHEDULER, Staged, finish_restore};
 pub use stats::{BackupFailure, Backups, Stats};
 pub use surveyor::{Survey, Surveyed, Surveys};

@@ -1,9 +1,12 @@
-//! The supervision tree, on threads of its own.
+//! The supervision tree, on threads of its own. It stands while this scheduler decides; when and
+//! whether that is, [`crate::reigns`] says.
 //!
 //! ```text
-//! scheduler thread       the tree itself, the mesh's listener; rest_for_one, 3 restarts in 60 s
+//! mesh thread            the mesh's listener; other schedulers are answered here
+//! scheduler thread       the tree itself; rest_for_one, 3 restarts in 60 s
 //! ├─ scribe              a thread of the store's. If it fails the process has to end: there is
-//! │                      no going on without a disk, and what was acknowledged is on it
+//! │                      no going on without a disk, and what was acknowledged is on it. Where
+//! │                      schedulers share their records it speaks for a replica of theirs
 //! ├─ entities            one thread, one for all: they hold each other's addresses
 //! │    ├─ jobs hosts tasks updates crons   a supervisor each; 5 crashes in 60 s on one key → left
 //! │    │                                   alone
@@ -15,12 +18,14 @@
 //!      └─ courier
 //! ```
 
-use std::{error::Error, fmt, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, error::Error, fmt, path::PathBuf, rc::Rc, sync::Arc, time::Duration,
+};
 
 use actix::prelude::*;
 use airglow_kit::{
     Branch, Fate, Fell, GaveUp, Grown, Incarnation, Key, Lifeline, Supervisor, To, Tree, Wake,
-    identity::Authority, link::Listener, now,
+    identity::Authority, now,
 };
 use airglow_model::{
     admission::Rules,
@@ -32,7 +37,7 @@ use airglow_model::{
     sla,
     view::{Note, Quarantine, View},
 };
-use airglow_store::{Feed, ReadModel, Scribe, Store, StoreError};
+use airglow_store::{Feed, ReadModel, Scribe, Store};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -52,6 +57,7 @@ use crate::{
     matchmaker::Matchmaker,
     messages::Happened,
     overseer::Overseer,
+    peers::{Gate, House},
     pruner::{Pruner, Work},
     surveyor::{Surveyor, Surveys},
     task,
@@ -66,8 +72,8 @@ const OF_BRANCHES: Intensity = Intensity { restarts: 3, period: Duration::from_s
 #[derive(Clone)]
 pub(crate) struct Soil {
     pub(crate) cluster: String,
-    /// Where it listens for hosts.
-    pub(crate) mesh: SocketAddr,
+    /// Where hosts find it, and who else there is.
+    pub(crate) house: Arc<House>,
     pub(crate) rules: Rules,
     pub(crate) policy: Policy,
     pub(crate) sla: sla::Rules,
@@ -86,15 +92,18 @@ pub(crate) struct Soil {
     pub(crate) data: PathBuf,
 }
 
-/// Runs the scheduler until it is told to stop, or cannot go on and says why.
-pub(crate) async fn run(
+/// What is made anew whenever this scheduler begins to decide, around the scribe that it has then.
+pub(crate) type Plant = Box<dyn Fn(Scribe) -> Soil + Send>;
+
+/// Lets everything grow that decides, and stand until `until` comes to something, or until it cannot
+/// stand any more.
+pub(crate) async fn stand<T>(
     soil: Soil,
-    mut listener: Listener,
-    mut store_failed: oneshot::Receiver<StoreError>,
-    stop: oneshot::Receiver<()>,
-    ready: impl FnOnce(),
-) -> Option<Failure> {
-    // If it cannot be written, the store has failed, and says so.
+    gate: &mut Gate,
+    until: impl Future<Output = T>,
+    grown: impl FnOnce(),
+) -> Result<T, Failure> {
+    // If it cannot be written, the store has failed or the reign is over, and `until` says so.
     term::begin(&soil.scribe, &soil.view).await.ok();
     let lines = soil.lines.clone();
     let (gave_up, hopeless) = oneshot::channel();
@@ -106,28 +115,23 @@ pub(crate) async fn run(
     drop(soil);
     let tree = Tree::new(OF_BRANCHES, branches, move |why| drop(gave_up.send(why))).start();
     tree.send(Grown).await.ok();
-    ready();
-    let failure = tokio::select! {
-        _ = stop => None,
-        Ok(error) = &mut store_failed => Some(Failure(chain(&error))),
-        Ok(why) = hopeless => Some(Failure(why)),
-        () = let_in(&mut listener, &lines) => None,
+    grown();
+    let end = tokio::select! {
+        it = until => Ok(it),
+        Ok(why) = hopeless => Err(Failure(why)),
+        never = let_in(gate, &lines) => match never {},
     };
     // If the tree has given up, it has felled itself. The lines are cut after it: an actor whose
     // last address is dropped ends, and to a tree that still stands that is a crash.
     tree.send(Fell).await.ok();
     drop(tree);
     lines.cut();
-    if failure.is_none() {
-        // The scribe ends when all who could ask it have; then the database is closed.
-        store_failed.await.ok();
-    }
-    failure
+    end
 }
 
-async fn let_in(listener: &mut Listener, lines: &Lines) {
+async fn let_in(gate: &mut Gate, lines: &Lines) -> Infallible {
     loop {
-        let (peer, link) = listener.accept().await;
+        let (peer, link) = gate.arrival().await;
         // While the branches are being restarted nobody is at home; the host comes again.
         if let Some(sessions) = lines.sessions() {
             sessions.do_send(Arrived(peer, link));
@@ -282,10 +286,20 @@ fn is_restless<M: Role>(entity: &M, view: &View) -> bool {
 async fn links(soil: Soil, fate: Fate) {
     let Some(entities) = soil.lines.entities() else { return };
     let Entities { switchboard, tasks, hosts, .. } = entities;
-    let Soil { cluster, mesh, view, scribe, lines, stats, authority, .. } = soil;
+    let Soil { cluster, house, view, scribe, lines, stats, authority, .. } = soil;
     let term = Term::new(view.read(|it| it.term), scribe.clone());
-    let exchange =
-        Exchange { cluster, mesh, term, view, scribe, tasks, hosts, switchboard, stats, authority };
+    let exchange = Exchange {
+        cluster,
+        house,
+        term,
+        view,
+        scribe,
+        tasks,
+        hosts,
+        switchboard,
+        stats,
+        authority,
+    };
     lines.have_sessions(Sessions::new(exchange, fate.lifeline()).start());
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -65,7 +65,7 @@ pub struct Stats {
     reserved: Gauge,
     commit: Histogram,
     batch: Histogram,
-    line: Arc<OnceLock<Line>>,
+    line: Arc<Mutex<Line>>,
     /// Instances that have asked for a place since the last round.
     pub(crate) arrivals: Gauge,
     /// Words that are to be said to instances.
@@ -95,11 +95,11 @@ struct OfTier {
 
 /// How long lines are when somebody looks.
 #[derive(Debug)]
-struct Lines(Arc<OnceLock<Line>>);
+struct Lines(Arc<Mutex<Line>>);
 
 impl Collector for Lines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let waiting = self.0.get().map_or(0, Line::len);
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).len();
         let help = "Commits and notes that have been asked for and are not on disk yet";
         let gauge = ConstGauge::new(number(waiting));
         let encoder =
@@ -206,9 +206,9 @@ impl Stats {
         self.batch.observe(f64::from(u32::try_from(commits).unwrap_or(u32::MAX)));
     }
 
-    /// This is the line of those who wait for that.
+    /// This is the line of those who wait for that from now on.
     pub(crate) fn watch(&self, line: Line) {
-        self.line.set(line).expect("there is one scribe");
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
     /// A job that runs by the clock has become `after`.

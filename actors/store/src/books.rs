@@ -19,6 +19,7 @@ use redb::{
 
 use crate::{
     Store, StoreError,
+    replica::picture,
     store::{read, write},
 };
 
@@ -78,6 +79,13 @@ impl<'tx> Books<'tx> {
         }
         Ok(())
     }
+}
+
+/// The books, in the place of those that were there.
+pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
+    picture::copy(from, to, NOTICES)?;
+    picture::copy(from, to, AUDIT)?;
+    picture::copy(from, to, AUDITED)
 }
 
 impl Store {

@@ -16,7 +16,6 @@ use tokio::sync::broadcast;
 #[derive(Clone, Debug)]
 pub struct Feed {
     ring: Arc<Mutex<Ring>>,
-    listeners: broadcast::Sender<Arc<News>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +41,7 @@ struct Ring {
     /// Whoever has seen everything up to this transaction has missed nothing that is not in here.
     complete_after: u64,
     news: VecDeque<Arc<News>>,
+    listeners: broadcast::Sender<Arc<News>>,
 }
 
 /// How much can be caught up with.
@@ -50,14 +50,19 @@ const KEPT: usize = 8192;
 impl Feed {
     /// For a store whose newest transaction is `seq`.
     pub fn new(seq: u64) -> Self {
-        let ring = Ring { newest: seq, complete_after: seq, news: VecDeque::new() };
-        Self { ring: Arc::new(Mutex::new(ring)), listeners: broadcast::Sender::new(KEPT) }
+        Self { ring: Arc::new(Mutex::new(Ring::after(seq))) }
+    }
+
+    /// Begins anew after transaction `seq`, since nobody knows what led there. Whoever listens
+    /// hears that it is over, and looks at the whole view again.
+    pub(crate) fn begin_after(&self, seq: u64) {
+        *self.ring() = Ring::after(seq);
     }
 
     /// Everything after the newest transaction so far, and which that is.
     pub fn subscribe(&self) -> (u64, Listener) {
         let ring = self.ring();
-        (ring.newest, self.listeners.subscribe())
+        (ring.newest, ring.listeners.subscribe())
     }
 
     /// What has happened after transaction `seq`. Notes that may have been seen already are among
@@ -70,7 +75,7 @@ impl Feed {
     /// [`Feed::since`], and then everything that is still to come, without a gap between them.
     pub fn resume(&self, seq: u64) -> Option<(Vec<Arc<News>>, Listener)> {
         let ring = self.ring();
-        Some((ring.since(seq)?, self.listeners.subscribe()))
+        Some((ring.since(seq)?, ring.listeners.subscribe()))
     }
 
     pub(crate) fn publish(&self, news: News) {
@@ -78,7 +83,7 @@ impl Feed {
         let mut ring = self.ring();
         ring.push(Arc::clone(&news));
         // It is an error if nobody listens, and that is fine.
-        self.listeners.send(news).ok();
+        ring.listeners.send(news).ok();
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -87,6 +92,11 @@ impl Feed {
 }
 
 impl Ring {
+    fn after(seq: u64) -> Self {
+        let listeners = broadcast::Sender::new(KEPT);
+        Self { newest: seq, complete_after: seq, news: VecDeque::new(), listeners }
+    }
+
     fn push(&mut self, news: Arc<News>) {
         if self.news.len() == KEPT
             && let Some(forgotten) = self.news.pop_front()

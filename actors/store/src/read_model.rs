@@ -26,14 +26,16 @@ impl ReadModel {
     }
 
     /// The same for an empty view that counts otherwise.
-    pub fn load_into(mut view: View, store: &Store) -> Result<Self, StoreError> {
-        let change = |(key, record)| Change { key, record: Some(record) };
-        let changes = store.records()?.into_iter().map(change).collect();
-        view.apply(&Committed { seq: store.seq()?, changes });
-        for (job, ended) in store.ended_runs()? {
-            view.recall(&job, ended);
-        }
-        Ok(Self::new(view))
+    pub fn load_into(view: View, store: &Store) -> Result<Self, StoreError> {
+        load(view, store).map(Self::new)
+    }
+
+    /// From now on it is what is true in `store`, folded into an empty view.
+    pub(crate) fn reload(&self, empty: View, store: &Store) -> Result<u64, StoreError> {
+        let loaded = load(empty, store)?;
+        let seq = loaded.seq;
+        *self.view.write().expect(WHOLE) = loaded;
+        Ok(seq)
     }
 
     /// Readers share it and the scribe waits for them, so look, copy what you need, and be gone.
@@ -52,6 +54,16 @@ impl ReadModel {
         view.note(note);
         view.seq
     }
+}
+
+fn load(mut view: View, store: &Store) -> Result<View, StoreError> {
+    let change = |(key, record)| Change { key, record: Some(record) };
+    let changes = store.records()?.into_iter().map(change).collect();
+    view.apply(&Committed { seq: store.seq()?, changes });
+    for (job, ended) in store.ended_runs()? {
+        view.recall(&job, ended);
+    }
+    Ok(view)
 }
 
 const WHOLE: &str = "a view that was left half changed is of no use to anybody";

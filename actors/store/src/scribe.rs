@@ -58,19 +58,31 @@ pub struct Written {
 pub struct Gone;
 
 #[derive(Debug)]
-enum Request {
+pub(crate) enum Request {
     Commit { changes: Vec<Change>, reply: oneshot::Sender<u64> },
     Note(Note),
 }
 
+/// What everybody knows of what is on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Public {
+    pub(crate) view: ReadModel,
+    pub(crate) feed: Feed,
+}
+
+/// Where requests come in, and what is added to them.
+pub(crate) struct Counter<T> {
+    pub(crate) inbox: mpsc::Receiver<Request>,
+    pub(crate) line: Line,
+    pub(crate) hooks: Vec<Hook>,
+    /// Hears of each transaction.
+    pub(crate) tell_of: T,
+}
+
 struct Desk<T> {
     store: Store,
-    view: ReadModel,
-    feed: Feed,
-    hooks: Vec<Hook>,
-    line: Line,
-    /// Hears of each transaction.
-    tell_of: T,
+    public: Public,
+    counter: Counter<T>,
 }
 
 impl Line {
@@ -107,22 +119,32 @@ impl Scribe {
         failed: oneshot::Sender<StoreError>,
         tell_of: impl Fn(Written) + Send + 'static,
     ) -> Self {
-        let (requests, inbox) = mpsc::channel();
-        let line = Line::default();
-        let desk = Desk { store, view, feed, hooks, line: line.clone(), tell_of };
-        let work = move || {
+        let work = move |counter| {
+            let desk = Desk { store, public: Public { view, feed }, counter };
             // The unwind is not survived, only told: nothing of the desk is used after it.
-            let end = catch_unwind(AssertUnwindSafe(|| desk.work(&inbox)));
-            drop((desk, inbox));
+            let end = catch_unwind(AssertUnwindSafe(|| desk.work()));
+            drop(desk);
             if let Err(error) = end.unwrap_or(Err(StoreError::Panicked)) {
                 tracing::error!(error = ?error, "the store stops");
                 // If nobody wants to know, everybody has gone already.
                 failed.send(error).ok();
             }
         };
+        Self::on_a_thread(hooks, tell_of, work)
+    }
+
+    /// Whoever asks is heard at the counter.
+    pub(crate) fn on_a_thread<T: Fn(Written) + Send + 'static>(
+        hooks: Vec<Hook>,
+        tell_of: T,
+        work: impl FnOnce(Counter<T>) + Send + 'static,
+    ) -> Self {
+        let (requests, inbox) = mpsc::channel();
+        let line = Line::default();
+        let counter = Counter { inbox, line: line.clone(), hooks, tell_of };
         thread::Builder::new()
             .name("scribe".to_owned())
-            .spawn(work)
+            .spawn(move || work(counter))
             .expect("there is room for one more thread");
         Self { requests, line }
     }
@@ -163,33 +185,50 @@ impl Scribe {
 }
 
 impl<T: Fn(Written)> Desk<T> {
-    fn work(&self, inbox: &mpsc::Receiver<Request>) -> Result<(), StoreError> {
+    fn work(&self) -> Result<(), StoreError> {
         let mut seq = self.store.seq()?;
-        while let Ok(first) = inbox.recv() {
-            let mut batch: Vec<_> =
-                iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE).collect();
-            self.announce(seq, &mut batch);
+        while let Some(batch) = self.counter.next(seq, &self.public.view) {
             let commits = batch.iter().filter_map(Request::changes);
             let (count, began) = (commits.clone().count(), Instant::now());
             self.store.write(seq, commits)?;
-            if count > 0 {
-                (self.tell_of)(Written { commits: count, took: began.elapsed() });
-            }
+            self.counter.written(count, began);
             let written = batch.len();
             for request in batch {
-                seq = self.tell(seq, request);
+                seq = self.public.tell(seq, request);
             }
-            self.line.0.fetch_sub(written, Ordering::Relaxed);
+            self.counter.served(written);
         }
         Ok(())
     }
+}
+
+impl<T: Fn(Written)> Counter<T> {
+    /// Whatever has come in, as soon as something has, and what is to be told of it if `seq` is the
+    /// newest transaction. `None`: nobody can ask any more.
+    pub(crate) fn next(&self, seq: u64, view: &ReadModel) -> Option<Vec<Request>> {
+        let first = self.inbox.recv().ok()?;
+        let more = self.inbox.try_iter();
+        let mut batch: Vec<_> = iter::once(first).chain(more).take(MOST_AT_ONCE).collect();
+        self.announce(seq, view, &mut batch);
+        Some(batch)
+    }
+
+    pub(crate) fn written(&self, commits: usize, began: Instant) {
+        if commits > 0 {
+            (self.tell_of)(Written { commits, took: began.elapsed() });
+        }
+    }
+
+    pub(crate) fn served(&self, requests: usize) {
+        self.line.0.fetch_sub(requests, Ordering::Relaxed);
+    }
 
     /// Adds to each transaction after `seq` what is to be told of it.
-    fn announce(&self, mut seq: u64, batch: &mut [Request]) {
+    fn announce(&self, mut seq: u64, view: &ReadModel, batch: &mut [Request]) {
         if self.hooks.is_empty() {
             return;
         }
-        self.view.read(|view| {
+        view.read(|view| {
             let mut announcer = Announcer::new(&self.hooks, view);
             for changes in batch.iter_mut().filter_map(Request::changes_mut) {
                 seq += 1;
@@ -197,9 +236,11 @@ impl<T: Fn(Written)> Desk<T> {
             }
         });
     }
+}
 
+impl Public {
     /// What is on disk becomes true for everybody. The newest transaction's number after it.
-    fn tell(&self, seq: u64, request: Request) -> u64 {
+    pub(crate) fn tell(&self, seq: u64, request: Request) -> u64 {
         match request {
             Request::Note(note) => {
                 let seq = self.view.note(note.clone());
@@ -215,7 +256,7 @@ impl<T: Fn(Written)> Desk<T> {
         }
     }
 
-    fn publish(&self, seq: u64, changes: Vec<Change>) -> u64 {
+    pub(crate) fn publish(&self, seq: u64, changes: Vec<Change>) -> u64 {
         let committed = Committed { seq, changes };
         self.view.apply(&committed);
         self.feed.publish(News { seq, what: What::Committed(committed.changes) });
@@ -224,7 +265,7 @@ impl<T: Fn(Written)> Desk<T> {
 }
 
 impl Request {
-    fn changes(&self) -> Option<&[Change]> {
+    pub(crate) fn changes(&self) -> Option<&[Change]> {
         match self {
             Self::Commit { changes, .. } if !changes.is_empty() => Some(changes),
             Self::Commit { .. } | Self::Note(_) => None,
@@ -241,14 +282,7 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::File,
-        io,
-        sync::{
-            Arc, Mutex,
-            atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        },
-    };
+    use std::sync::{Arc, Mutex, atomic::Ordering::Relaxed};
 
     use airglow_model::{
         host::Host,
@@ -256,51 +290,9 @@ mod tests {
         machine::Timestamp,
         record::{Record, RecordKey},
     };
-    use redb::{Database, StorageBackend};
 
     use super::*;
-    use crate::{disk::Disk, store};
-
-    /// A disk whose fsyncs are counted and can be held up, and which can be full.
-    #[derive(Debug)]
-    struct Bench {
-        disk: Disk,
-        levers: Arc<Levers>,
-    }
-
-    #[derive(Debug, Default)]
-    struct Levers {
-        fsyncs: AtomicU64,
-        hold: Mutex<()>,
-        full: AtomicBool,
-    }
-
-    impl StorageBackend for Bench {
-        fn len(&self) -> io::Result<u64> {
-            self.disk.len()
-        }
-
-        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-            self.disk.read(offset, out)
-        }
-
-        fn set_len(&self, len: u64) -> io::Result<()> {
-            self.disk.set_len(len)
-        }
-
-        fn sync_data(&self) -> io::Result<()> {
-            drop(self.levers.hold.lock());
-            self.levers.fsyncs.fetch_add(1, Relaxed);
-            self.disk.sync_data()
-        }
-
-        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-            if self.levers.full.load(Relaxed) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.disk.write(offset, data)
-        }
-    }
+    use crate::bench::{self, Levers};
 
     struct Desktop {
         scribe: Scribe,
@@ -314,12 +306,7 @@ mod tests {
 
     impl Desktop {
         fn new() -> Self {
-            let file: File = tempfile::tempfile().unwrap();
-            let levers = Arc::new(Levers::default());
-            let bench = Bench { disk: Disk(file), levers: Arc::clone(&levers) };
-            let database = Database::builder().create_with_backend(bench).unwrap();
-            store::lay_out(&database).unwrap();
-            let store = Store::on(database);
+            let (store, levers) = bench::store();
             let (view, feed) = (ReadModel::load(&store).unwrap(), Feed::new(0));
             let (on_failure, failed) = oneshot::channel();
             let written = Arc::<Mutex<Vec<_>>>::default();

@@ -25,6 +25,7 @@ use crate::{
     books::{AUDIT, AUDITED, NOTICES},
     disk::Disk,
     open,
+    replica::ledger::{LOG, STATE},
     store::{ENDED, HISTORY, META, META_SCHEMA, META_SEQ, RECORDS},
 };
 
@@ -194,7 +195,9 @@ impl Copying<'_> {
 
     /// Every table that a store has. A test compares this with what there is.
     fn copy_tables(&self, to: &WriteTransaction) -> Result<(), CopyError> {
-        let mut copied = BTreeSet::from([ATTACHED.name().to_owned()]);
+        // Who shares these records with whom is no part of them.
+        let kept = [ATTACHED.name(), LOG.name(), STATE.name()];
+        let mut copied: BTreeSet<_> = kept.map(str::to_owned).into();
         self.copy(to, META, &mut copied)?;
         self.copy(to, RECORDS, &mut copied)?;
         self.copy(to, HISTORY, &mut copied)?;

@@ -21,12 +21,17 @@ use airglow_model::{
     task::Run,
 };
 use redb::{
-    AccessGuard, Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
-    WriteTransaction,
+    AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table,
+    TableDefinition, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 
-use crate::{OpenError, books::Books, open};
+use crate::{
+    OpenError,
+    books::{self, Books},
+    open,
+    replica::picture,
+};
 
 /// The name of the database's file in a data folder.
 pub const FILE: &str = "airglow.redb";
@@ -107,8 +112,13 @@ impl Store {
             let (key, value) = entry?;
             let text = key.value();
             let unintelligible =
-                |_| StoreError::Unintelligible { key: text.to_owned(), source: None };
-            records.push((text.parse().map_err(unintelligible)?, read(text, value.value())?));
+                || StoreError::Unintelligible { key: text.to_owned(), source: None };
+            let key: RecordKey = text.parse().map_err(|_| unintelligible())?;
+            let record = read(text, value.value())?;
+            if !key.is_for(&record) {
+                return Err(unintelligible());
+            }
+            records.push((key, record));
         }
         records.sort_by(|(a, _): &(RecordKey, _), (b, _)| a.cmp(b));
         Ok(records)
@@ -222,25 +232,41 @@ impl Store {
     /// One transaction and one fsync, however many commits: they get the numbers after `seq`.
     pub(crate) fn write<'a>(
         &self,
-        mut seq: u64,
+        seq: u64,
         commits: impl Iterator<Item = &'a [Change]>,
     ) -> Result<(), StoreError> {
         let mut commits = commits.peekable();
         if commits.peek().is_none() {
             return Ok(());
         }
-        let mut tx = self.database.begin_write()?;
-        // Otherwise opening it after a crash takes seconds for each gigabyte.
-        tx.set_quick_repair(true);
-        let mut tables = Tables::open(&tx)?;
-        for changes in commits {
-            seq += 1;
-            changes.iter().try_for_each(|change| tables.apply(change))?;
-        }
-        drop(tables);
-        tx.open_table(META)?.insert(META_SEQ, seq)?;
+        let tx = self.durable()?;
+        write_into(&tx, seq, commits)?;
         Ok(tx.commit()?)
     }
+}
+
+/// The newest transaction's number after these.
+pub(crate) fn write_into<'a>(
+    tx: &WriteTransaction,
+    mut seq: u64,
+    commits: impl Iterator<Item = &'a [Change]>,
+) -> Result<u64, StoreError> {
+    let mut tables = Tables::open(tx)?;
+    for changes in commits {
+        seq += 1;
+        changes.iter().try_for_each(|change| tables.apply(change))?;
+    }
+    drop(tables);
+    tx.open_table(META)?.insert(META_SEQ, seq)?;
+    Ok(seq)
+}
+
+/// All records, in the place of those that were there.
+pub(crate) fn copy_tables(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
+    picture::copy(from, to, RECORDS)?;
+    picture::copy(from, to, HISTORY)?;
+    picture::copy(from, to, ENDED)?;
+    books::copy(from, to)
 }
 
 /// An empty database.

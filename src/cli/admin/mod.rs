@@ -13,6 +13,7 @@ mod audit;
 mod cluster;
 mod host_list;
 mod hosts;
+mod members;
 mod prune;
 mod query;
 mod quota;
@@ -54,6 +55,8 @@ pub(crate) enum Verb {
     /// Put a cluster's memory back, on its scheduler's machine
     #[command(subcommand, arg_required_else_help = true)]
     Restore(restore::Verb),
+    /// Show and change which schedulers share the cluster's records
+    Members(members::Args),
     /// Show who did what
     Audit(audit::Args),
     /// Say who may use the API, and for what
@@ -94,6 +97,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Outcome {
         Verb::Token(verb) => token::run(&verb, global),
         Verb::Snapshot(args) => snapshot::run(&args, global),
         Verb::Restore(verb) => restore::run(&verb, global),
+        Verb::Members(args) => members::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),
         Verb::User(verb) => user::run(verb, global),
         Verb::ApiToken(verb) => api_token::run(verb, global),

@@ -72,5 +72,5 @@ fn print(token: &Token, global: &Global) -> Outcome {
 
 fn unseen() -> Failure {
     Failure::new(Code::Forbidden, "The scheduler does not show its tokens to this machine")
-        .hint("Ask for it on the scheduler's own machine, at its loopback address")
+        .hint("Ask for it on the machine of the scheduler that leads")
 }

@@ -156,7 +156,7 @@ impl Numbers {
         self.add(gpus, help, labels.clone(), count(it.gpus));
     }
 
-    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, (help, series)) in &self.0 {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (labels, amount) in series {
@@ -182,7 +182,7 @@ const ROLE_USED: [&str; 4] =
     clippy::cast_precision_loss,
     reason = "nobody counts that far, and Prometheus has no more"
 )]
-fn count(it: u64) -> f64 {
+pub(super) fn count(it: u64) -> f64 {
     it as f64
 }
 

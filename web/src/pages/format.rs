@@ -53,6 +53,15 @@ pub(crate) fn host(state: &str) -> Look {
     }
 }
 
+/// What a scheduler is to the others.
+pub(crate) fn scheduler(part: &str) -> Look {
+    match part {
+        "leader" => Look { name: "leader", class: "running", glyph: "●" },
+        "follower" => Look { name: "follower", class: "finished", glyph: "✓" },
+        _ => Look { name: "joining", class: "waiting", glyph: "○" },
+    }
+}
+
 /// What an operator wants of a host.
 pub(crate) fn host_mode(mode: &str) -> Look {
     match mode {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Section, Shell, Sorry, format, job::DEEDS, render, share};
 use crate::{
     Site,
-    api::{Alike, AuditEntry, DrainProgress, HostDetail, HostSummary},
+    api::{Alike, AuditEntry, DrainProgress, HostDetail, HostSummary, Scheduler},
     audit,
     hosts::no_such_host,
     show,
@@ -25,6 +25,8 @@ const ROWS: usize = 100;
 struct HostsPage {
     shell: Shell,
     hosts: Vec<HostSummary>,
+    /// If there are several.
+    schedulers: Vec<Scheduler>,
     mesh: String,
 }
 
@@ -61,14 +63,20 @@ pub(crate) struct Choice {
 impl HostsPage {
     /// What to type on another machine.
     fn join(&self) -> String {
-        format!("airglow agent --join {} --token …", self.mesh)
+        format!("AIRGLOW_TOKEN=… airglow agent --join {}", self.mesh)
     }
 }
 
 pub(crate) async fn hosts(site: Data<Site>) -> Result<HttpResponse, Sorry> {
     let shell = Shell::new(&site, "Hosts", Section::Hosts).live("");
     let hosts = site.scheduler.view().read(show::hosts);
-    render(&HostsPage { shell, hosts, mesh: site.scheduler.mesh_addr().to_string() })
+    let mut schedulers: Vec<_> =
+        site.scheduler.members().into_iter().map(Scheduler::from).collect();
+    schedulers.sort_by(|a, b| a.name.cmp(&b.name));
+    if schedulers.len() == 1 {
+        schedulers.clear();
+    }
+    render(&HostsPage { shell, hosts, schedulers, mesh: site.scheduler.mesh_addr().to_string() })
 }
 
 pub(crate) async fn host(

@@ -77,6 +77,7 @@ pub(crate) fn requests() -> Vec<(&'static str, &'static str, Value)> {
         ("post /api/v1/admin/prune", "/api/v1/admin/prune", json!({"role": "www"})),
         ("post /api/v1/admin/reconcile", "/api/v1/admin/reconcile", json!({"host": "h1"})),
         ("post /api/v1/snapshots", "/api/v1/snapshots", json!({})),
+        ("delete /api/v1/members/{member}", "/api/v1/members/none", json!({})),
     ]
 }
 

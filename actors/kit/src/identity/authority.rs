@@ -57,15 +57,21 @@ const REMEMBERED: u32 = 100;
 impl Authority {
     /// What `folder` holds, else a new one, which calls itself after `cluster`.
     pub fn open_or_create(folder: &Path, cluster: &str) -> Result<Self, IdentityError> {
+        if let Some(kept) = Self::open(folder)? {
+            return Ok(kept);
+        }
+        let pem = new_authority(cluster)?;
+        files::write(folder, FILE, &pem)?;
+        Self::intelligible(folder, pem)
+    }
+
+    /// What `folder` holds, if anything.
+    pub fn open(folder: &Path) -> Result<Option<Self>, IdentityError> {
+        files::read(&folder.join(FILE))?.map(|pem| Self::intelligible(folder, pem)).transpose()
+    }
+
+    fn intelligible(folder: &Path, pem: String) -> Result<Self, IdentityError> {
         let path = folder.join(FILE);
-        let pem = match files::read(&path)? {
-            Some(pem) => pem,
-            None => {
-                let pem = new_authority(cluster)?;
-                files::write(folder, FILE, &pem)?;
-                pem
-            }
-        };
         Self::from_pem(folder, pem).ok_or(IdentityError::Unintelligible { path })
     }
 

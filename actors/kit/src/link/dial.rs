@@ -1,6 +1,6 @@
 //! The end that calls.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use airglow_model::ids::MachineId;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Join, Link, LinkError, PATIENCE, Verdict};
-use crate::identity::{self, AuthorityKeys, Identity, IdentityError, JoinToken, Request};
+use crate::identity::{self, AuthorityKeys, Identity, JoinToken, Request};
 
 /// What somebody is who has joined.
 #[derive(Debug)]
@@ -16,17 +16,6 @@ pub struct Joined {
     pub identity: Identity,
     /// If it is a scheduler.
     pub authority: Option<AuthorityKeys>,
-}
-
-impl Joined {
-    /// Keeps the certificate in the folder `identity`, and what makes a scheduler, if it is one, in
-    /// `authority`. That comes first: whoever has a certificate has all of it.
-    pub fn save(&self, identity: &Path, authority: &Path) -> Result<(), IdentityError> {
-        if let Some(keys) = &self.authority {
-            keys.save(authority)?;
-        }
-        self.identity.save(identity)
-    }
 }
 
 /// A link to the scheduler at `addr`, which has accepted it.

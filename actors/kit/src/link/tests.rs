@@ -189,7 +189,8 @@ async fn a_scheduler_that_joins_is_as_good_as_the_first() {
     let joined = join(cluster.addr(), &token, "s2", &"m2".into()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (kept, keys) = (folder.path().join("identity"), folder.path().join("authority"));
-    joined.save(&kept, &keys).unwrap();
+    joined.authority.unwrap().save(&keys).unwrap();
+    joined.identity.save(&kept).unwrap();
     let identity = Identity::load(&kept).unwrap().unwrap();
     assert_eq!((identity.name(), identity.role()), ("s2", Role::Scheduler));
     for file in [kept.join("identity.pem"), keys.join("authority.pem")] {

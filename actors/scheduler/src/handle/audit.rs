@@ -1,6 +1,6 @@
 //! What becomes of deeds is written down: before they are done, and when they are.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use airglow_kit::now;
 use airglow_model::{
@@ -17,11 +17,32 @@ use crate::Refusal;
 #[derive(Debug)]
 pub struct Intent(Vec<(u64, Entry)>);
 
+/// Those of the audit trail's entries.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    /// Of the first entry since this scheduler began to decide.
+    first: AtomicU64,
+    next: AtomicU64,
+}
+
+impl Numbers {
+    pub(super) fn after(last: u64) -> Self {
+        Self { first: AtomicU64::new(last + 1), next: AtomicU64::new(last + 1) }
+    }
+
+    /// If it cannot be read, the numbers are as before: the store says so to whoever writes, too.
+    pub(super) fn begin_after(&self, last: Result<u64, StoreError>) {
+        let Ok(last) = last else { return };
+        self.first.store(last + 1, Ordering::Relaxed);
+        self.next.store(last + 1, Ordering::Relaxed);
+    }
+}
+
 impl Scheduler {
     /// Writes down what somebody wants. Nothing of it may be done before this answers.
     pub async fn intend(&self, entries: Vec<Entry>) -> Result<Intent, Refusal> {
         let count = entries.len() as u64;
-        let first = self.inner.next_audit.fetch_add(count, Ordering::Relaxed);
+        let first = self.inner.audit.next.fetch_add(count, Ordering::Relaxed);
         let intent = Intent((first..).zip(entries).collect());
         self.write(&intent).await?;
         Ok(intent)
@@ -55,7 +76,7 @@ impl Scheduler {
 
     /// Whether an entry without an outcome is one that nobody will conclude any more.
     pub fn is_forsaken(&self, number: u64) -> bool {
-        number < self.inner.first_audit
+        number < self.inner.audit.first.load(Ordering::Relaxed)
     }
 
     async fn write(&self, Intent(entries): &Intent) -> Result<(), Refusal> {

@@ -54,8 +54,9 @@ impl Scheduler {
         }
         self.tell_host(host, Event::RemoveAsked).await?;
         // It will not be let in again, and now it is not in any more either.
-        let entities = self.inner.lines.entities().ok_or_else(not_now)?;
-        entities.switchboard.do_send(Expel(host.clone()));
+        if let Some(entities) = self.inner.lines.entities() {
+            entities.switchboard.do_send(Expel(host.clone()));
+        }
         Ok(())
     }
 

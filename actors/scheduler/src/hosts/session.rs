@@ -39,6 +39,7 @@ use crate::{
     Stats, Unanswered,
     host::Hosts,
     messages::{Happened, Receipt, Registered, Settled},
+    peers::House,
     task::Tasks,
     term::{Term, Unsurpassed},
 };
@@ -52,8 +53,8 @@ pub(crate) struct Sessions {
 /// What sessions need of the rest.
 pub(crate) struct Exchange {
     pub(crate) cluster: String,
-    /// Where the scheduler listens.
-    pub(crate) mesh: SocketAddr,
+    /// Where hosts find it, and who else there is.
+    pub(crate) house: Arc<House>,
     pub(crate) term: Term,
     pub(crate) view: ReadModel,
     pub(crate) scribe: Scribe,
@@ -235,18 +236,19 @@ impl Exchange {
         let protocol = PROTOCOLS.common(hello.protocols()).ok_or_else(|| incompatible(hello))?;
         let term = self.term.for_host(hello.term).await;
         let term = term.map_err(|Unsurpassed| End::Replaced(hello.term))?;
-        let schedulers = vec![self.found_at(peer)];
+        let mut schedulers = self.house.schedulers();
+        if schedulers.is_empty() {
+            schedulers.push(self.found_at(peer));
+        }
         Ok(Welcome { cluster: self.cluster.clone(), protocol, term, schedulers })
     }
 
     /// Where hosts find this scheduler: where this one has, if it listens everywhere.
     fn found_at(&self, peer: &Peer) -> SocketAddr {
-        let ip = if self.mesh.ip().is_unspecified() {
-            peer.called.ip().to_canonical()
-        } else {
-            self.mesh.ip()
-        };
-        SocketAddr::new(ip, self.mesh.port())
+        let mesh = self.house.me.mesh;
+        let ip = mesh.ip();
+        let ip = if ip.is_unspecified() { peer.called.ip().to_canonical() } else { ip };
+        SocketAddr::new(ip, mesh.port())
     }
 }
 

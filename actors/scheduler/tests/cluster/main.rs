@@ -29,6 +29,7 @@ mod fake;
 mod forecasts;
 mod pruning;
 mod reconciling;
+mod sharing;
 mod surveying;
 mod terms;
 mod updates;

@@ -1,7 +1,6 @@
 //! Of the package that reads configurations: it is a program, and nobody can depend on it.
 
 #![no_main]
-#![expect(unsafe_code, reason = "the engine finds the target by the name of a symbol")]
 
 #[path = "../../../../src/aurora/mod.rs"]
 #[expect(dead_code, reason = "only what reads texts is of interest here")]
