@@ -250,8 +250,9 @@ impl Client {
     pub(crate) fn members(&self) -> Result<Vec<Scheduler>> {
         let members: Vec<Scheduler> = self.pages("/members", &[])?;
         let leader = members.iter().find(|it| it.leads && !it.api.is_empty());
-        if let Some(leader) = leader.filter(|_| members.iter().all(|it| it.behind.is_none())) {
-            *self.leader.borrow_mut() = Some(leader.api.clone());
+        let leader = leader.filter(|_| members.iter().all(|it| it.behind.is_none()));
+        if let Some(there) = leader.and_then(|it| self::leader(&self.base, &it.api)) {
+            *self.leader.borrow_mut() = Some(there);
             return self.pages("/members", &[]);
         }
         Ok(members)

@@ -188,7 +188,7 @@ fn certificates_are_renewed_under_way_and_one_that_has_expired_says_what_to_do()
     cluster.restart_without_token("a1");
     eventually("a1 says what to do", || {
         let log = cluster.log("a1");
-        (lines_with(&log, "has expired: start its agent once more with --token") > 0).then_some(())
+        (lines_with(&log, "has expired: start its agent once more with a token") > 0).then_some(())
     });
     let log = cluster.log("scheduler");
     assert!(lines_with(&log, "its certificate has expired") > 0, "{log}");

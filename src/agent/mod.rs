@@ -150,8 +150,9 @@ async fn joined(settings: &Settings) -> Result<(Credentials, Vec<SocketAddr>)> {
         None => {
             let Some(token) = &token else {
                 bail!(
-                    "this machine has not joined yet: say --token TOKEN (`airglow admin token \
-                     show` prints it where the scheduler is)"
+                    "this machine has not joined yet: put the token that `airglow admin token show` \
+                     prints where the scheduler is into AIRGLOW_TOKEN, or into a file that token_file \
+                     names in the settings"
                 );
             };
             join(settings, token, &machine).await?

@@ -47,8 +47,9 @@ async fn join_others(settings: &Settings, mut others: Vec<SocketAddr>) -> Result
         (Some(authority), _) => authority.pin(),
         (None, Some(token)) => token.pin(),
         (None, None) => bail!(
-            "this machine is no scheduler of that cluster yet: say --token TOKEN (`airglow admin \
-             token show` prints the schedulers' where one of them is)"
+            "this machine is no scheduler of that cluster yet: put the schedulers' token, which \
+             `airglow admin token show --for schedulers` prints where one of them is, into \
+             AIRGLOW_TOKEN, or into a file that token_file names in the settings"
         ),
     };
     if others.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Leave to join, needed once; `airglow admin token show` prints it. No process list shows it if
     /// it is in `AIRGLOW_TOKEN`, or in the file that the settings name as `token_file`
     #[arg(long, env = "AIRGLOW_TOKEN", hide_env_values = true)]
-    token: Option<JoinToken>,
+    token: Option<String>,
     /// What constraints may ask of this machine; repeat for more
     #[arg(long = "attribute", value_name = "NAME=VALUE[,VALUE…]", value_parser = attribute)]
     attributes: Vec<(String, Vec<String>)>,
@@ -46,26 +46,31 @@ fn attribute(text: &str) -> Result<(String, Vec<String>), String> {
     }
 }
 
-impl From<Args> for AgentOptions {
-    fn from(args: Args) -> Self {
+impl TryFrom<Args> for AgentOptions {
+    type Error = Failure;
+
+    fn try_from(args: Args) -> Result<Self, Failure> {
+        // Read here, because clap would print what it cannot read.
+        let token = args.token.map(|it| it.parse::<JoinToken>()).transpose();
+        let token = token.map_err(|wrong| Failure::new(Code::CommandLine, wrong.to_string()))?;
         let mut attributes = Attributes::new();
         for (name, values) in args.attributes {
             attributes.entry(name).or_default().extend(values);
         }
-        Self {
+        Ok(Self {
             scheduler: args.scheduler,
             data: args.data,
             cluster: args.cluster,
             join: args.join,
-            token: args.token,
+            token,
             attributes,
             config: args.config,
-        }
+        })
     }
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
-    agent::run(args.into()).map_err(|error| Failure::new(Code::Fatal, format!("{error:#}")))
+    agent::run(args.try_into()?).map_err(|error| Failure::new(Code::Fatal, format!("{error:#}")))
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ mod login;
 mod needs;
 pub(crate) mod secrets;
 
+pub(crate) use failures::network;
 use failures::{Failures, Whose};
 pub(crate) use login::{Denied, PASSWORD_MAX, cookie, here, log_in, new_cookie, no_cookie, turn};
 pub(crate) use needs::{Need, need};
@@ -170,7 +171,7 @@ fn recognize(site: &Data<Site>, request: &HttpRequest) -> Result<Caller, Refused
     if bearer.is_none() {
         return Ok(Caller::Stranger);
     }
-    let whose = [address(request)];
+    let whose = [Whose::token(peer(request))];
     let mut failures = site.access.failures();
     let wait = failures.wait(now, &whose);
     failures.failed(now, &whose);
@@ -216,8 +217,12 @@ fn bearer(request: &HttpRequest) -> Option<String> {
 
 /// Who has to wait after failing.
 pub(crate) fn address(request: &HttpRequest) -> Whose {
+    Whose::address(peer(request))
+}
+
+fn peer(request: &HttpRequest) -> std::net::IpAddr {
     let nowhere = std::net::IpAddr::from([0, 0, 0, 0]);
-    Whose::address(request.peer_addr().map_or(nowhere, |it| it.ip()))
+    request.peer_addr().map_or(nowhere, |it| it.ip())
 }
 
 /// Nobody else can send from an address that is this machine's own.

@@ -17,6 +17,8 @@ use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{dev::Extensions, rt::net::TcpStream};
 use rustix::net::{Shutdown, shutdown};
 
+use crate::access::network;
+
 /// A browser has six, and a hundred people may share an address.
 const FROM_ONE_ADDRESS: u32 = 512;
 
@@ -47,6 +49,7 @@ impl Seats {
     /// `None`: whoever that is has enough. This machine's own may have as many as they like: it may
     /// be a proxy for others.
     fn take(self: &Arc<Self>, of: IpAddr) -> Option<Seat> {
+        let of = network(of);
         let mut taken = self.taken();
         let count = taken.entry(of).or_default();
         if *count >= FROM_ONE_ADDRESS && !of.is_loopback() {

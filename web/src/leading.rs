@@ -15,7 +15,7 @@ use airglow_model::audit::Target;
 use airglow_scheduler::{Member, Standing};
 
 use crate::{
-    Site,
+    Site, access,
     api::{Page, Problem, Scheduler},
     audit::{Deed, audited},
 };
@@ -29,18 +29,21 @@ pub(crate) async fn send_on<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let leader = match site.scheduler.standing() {
-        Standing::Leads => None,
-        Standing::Follows(_) if is_own(request.path(), request.method().is_safe()) => None,
-        Standing::Follows(leader) => Some(leader),
-    };
-    match leader {
-        None => Ok(next.call(request).await?.map_into_boxed_body()),
-        Some(leader) => {
-            let response = elsewhere(request.request(), leader.as_ref());
+    match site.scheduler.standing() {
+        Standing::Follows(leader) if !is_own(request.path(), request.method().is_safe()) => {
+            let response = elsewhere(request.request(), leader.as_ref(), site.access.encrypted);
             Ok(request.into_response(response))
         }
+        Standing::Follows(_) | Standing::Leads => {
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
     }
+}
+
+/// Whether somebody else is to answer that.
+pub(crate) fn is_sent_on(site: &Site, request: &HttpRequest) -> bool {
+    site.scheduler.standing() != Standing::Leads
+        && !is_own(request.path(), request.method().is_safe())
 }
 
 /// What each scheduler says of itself, and what is the same everywhere.
@@ -50,13 +53,19 @@ fn is_own(path: &str, only_reads: bool) -> bool {
     only_reads && (OWN.contains(&path) || path.starts_with("/assets/"))
 }
 
-fn elsewhere(request: &HttpRequest, leader: Option<&Member>) -> HttpResponse {
-    let Some(leader) = leader.filter(|it| !it.api.is_empty()) else {
+/// A scheduler that is asked over TLS sends nobody to where everybody listens, and none to itself.
+fn elsewhere(request: &HttpRequest, leader: Option<&Member>, encrypted: bool) -> HttpResponse {
+    let host = request.headers().get(header::HOST).and_then(|it| it.to_str().ok());
+    let can_be_asked = |it: &&Member| {
+        let there = it.api.split_once("://");
+        there.is_some_and(|(scheme, at)| Some(at) != host && (scheme == "https" || !encrypted))
+    };
+    let Some(leader) = leader.filter(can_be_asked) else {
         let problem = match leader {
             None => Problem::leaderless("no scheduler leads at the moment: try again"),
             Some(it) => Problem::leaderless(&format!(
-                "{} leads, and its API can be reached on its own machine only: ask there, or set \
-                 api.listen in its settings",
+                "{} leads, and does not say where its API can be reached from here: ask there, or see \
+                 to `api` in its settings",
                 it.name
             )),
         };
@@ -64,6 +73,13 @@ fn elsewhere(request: &HttpRequest, leader: Option<&Member>) -> HttpResponse {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECS.into());
         return response;
     };
+    if matches!(request.path(), "/login" | "/logout") && !request.method().is_safe() {
+        // No browser sends a form on to another site, and no password should go there.
+        return HttpResponse::SeeOther()
+            .cookie(access::no_cookie(encrypted))
+            .insert_header((header::LOCATION, format!("{}/login", leader.api)))
+            .finish();
+    }
     let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
     let location = format!("{}{path}", leader.api.trim_end_matches('/'));
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, location)).finish()
@@ -136,21 +152,29 @@ mod tests {
         let request = TestRequest::post().uri("/api/v1/jobs?dry_run=true&x=%2F").to_http_request();
         let mesh = SocketAddr::from(([10, 0, 0, 1], 8082));
         let leader = Member { name: "a".into(), mesh, api: "http://10.0.0.1:8081".into() };
-        let response = elsewhere(&request, Some(&leader));
+        let response = elsewhere(&request, Some(&leader), false);
         assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
         let location = response.headers().get(header::LOCATION).unwrap();
         assert_eq!(location, "http://10.0.0.1:8081/api/v1/jobs?dry_run=true&x=%2F");
 
-        let response = elsewhere(&request, None);
+        let response = elsewhere(&request, None, false);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
 
-        let response = elsewhere(&request, Some(&Member { api: String::new(), ..leader }));
+        let response =
+            elsewhere(&request, Some(&Member { api: String::new(), ..leader.clone() }), false);
         assert_eq!(
             response.status(),
             StatusCode::SERVICE_UNAVAILABLE,
             "it would be sent to itself"
         );
+        let response = elsewhere(&request, Some(&leader), true);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "from TLS to anybody");
+
+        let form = TestRequest::post().uri("/login").to_http_request();
+        let response = elsewhere(&form, Some(&leader), false);
+        assert_eq!(response.status(), StatusCode::SEE_OTHER, "a password is not sent on");
+        assert_eq!(response.headers().get(header::LOCATION).unwrap(), "http://10.0.0.1:8081/login");
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub enum LinkError {
         source: Option<io::Error>,
     },
     #[error(
-        "the certificate of this machine has expired: start its agent once more with --token \
+        "the certificate of this machine has expired: start its agent once more with a token \
          (`airglow admin token show` prints one)"
     )]
     Expired { addr: SocketAddr },

@@ -12,6 +12,8 @@ use airglow_model::machine::Timestamp;
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Whose {
     Address(IpAddr),
+    /// Of programs that show a token: one that is left to try an old one keeps nobody from logging in.
+    Token(IpAddr),
     /// As it was written, whether there is one or not.
     User(String),
 }
@@ -36,18 +38,28 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 /// somebody makes up fill nothing.
 const REMEMBERED: usize = 10_000;
 
+/// Whoever has one address of the sixth version has all that differ in the second half.
+pub(crate) fn network(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V4(addr) => IpAddr::V4(addr),
+        // Loopback is one address, and told from others by that.
+        IpAddr::V6(addr) if addr.is_loopback() => IpAddr::V6(addr),
+        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() >> 64 << 64)),
+    }
+}
+
 impl Whose {
-    /// Whoever has one address of the sixth version has all that differ in the second half.
     pub(crate) fn address(addr: IpAddr) -> Self {
-        Self::Address(match addr.to_canonical() {
-            IpAddr::V4(addr) => IpAddr::V4(addr),
-            IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() >> 64 << 64)),
-        })
+        Self::Address(network(addr))
+    }
+
+    pub(crate) fn token(addr: IpAddr) -> Self {
+        Self::Token(network(addr))
     }
 
     fn free(&self) -> u32 {
         match self {
-            Self::Address(_) => FREE_FOR_ADDRESS,
+            Self::Address(_) | Self::Token(_) => FREE_FOR_ADDRESS,
             Self::User(_) => FREE_FOR_USER,
         }
     }

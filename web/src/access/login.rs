@@ -34,6 +34,8 @@ const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// Nobody's password is longer, and hashing is no way to keep this process busy.
 pub(crate) const PASSWORD_MAX: usize = 1024;
 
+const NAME_MAX: usize = 128;
+
 /// How long a login is good for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime(pub(crate) Duration);
@@ -52,19 +54,31 @@ pub(crate) async fn log_in(
     credentials: Credentials,
 ) -> Result<Issued, Denied> {
     let Credentials { user, password, expires_in_secs } = credentials;
-    let whose = [address(request), Whose::User(user.clone())];
-    let blocked = |at| site.access.failures().wait(at, &whose);
-    if let Some(wait) = blocked(now()) {
-        return Err(Refused::too_often(wait).into());
+    // No user is called what is longer, and it is not to be remembered.
+    let by_name = (user.len() <= NAME_MAX).then(|| Whose::User(user.clone()));
+    let whose: Vec<_> = [address(request)].into_iter().chain(by_name.clone()).collect();
+    let blocked = || site.access.failures().wait(now(), &whose);
+    let refuse = |wait| Err(Refused::too_often(wait).into());
+    if let Some(wait) = blocked() {
+        return refuse(wait);
+    }
+    let turn = turn(site).await?;
+    // Others who guess at the same time may have had theirs.
+    if let Some(wait) = blocked() {
+        return refuse(wait);
     }
     let known = site.scheduler.accounts(|it| it.users.get(&user).cloned());
-    if !is_theirs(site, known.as_ref(), password).await? {
+    if !is_theirs(known.as_ref(), password).await? {
         site.access.failures().failed(now(), &whose);
+        drop(turn);
+        let user: String = user.chars().take(NAME_MAX).collect();
         tracing::warn!(user, peer = ?request.peer_addr(), "somebody failed to log in");
         return Err(Refused::unknown("there is no such user, or that is not the password").into());
     }
+    drop(turn);
     let Some(known) = known else { return Err(Problem::crashed().into()) };
-    site.access.failures().succeeded(&whose);
+    // The address has tried others' names as well, for all that is known.
+    site.access.failures().succeeded(by_name.as_slice());
     issue(site, request, known, Lifetime::session(expires_in_secs)).await
 }
 
@@ -102,15 +116,10 @@ async fn issue(
 }
 
 /// Passwords are looked at by threads that nobody else needs, a few at a time.
-async fn is_theirs(
-    site: &Data<Site>,
-    user: Option<&User>,
-    password: Secret,
-) -> Result<bool, Problem> {
+async fn is_theirs(user: Option<&User>, password: Secret) -> Result<bool, Problem> {
     if password.0.len() > PASSWORD_MAX {
         return Ok(false);
     }
-    let _turn = turn(site).await?;
     let kept = user.and_then(|it| it.password.clone());
     Ok(block(move || secrets::is_password(&password, kept.as_ref())).await?)
 }

@@ -31,7 +31,8 @@ pub(crate) fn need(method: crate::Verb, path: &str) -> Need {
         (Get, "/health" | "/leader-health" | "/login" | "/assets/{path:.*}")
         | (Post, "/api/v1/login" | "/login" | "/logout") => Need::Nothing,
         (Get, "/metrics") => Need::Metrics,
-        (Get, "/api/v1/users") => Need::Cluster(Verb::Admin),
+        // Whoever has the schedulers' token can have the key of the cluster's authority.
+        (Get, "/api/v1/users" | "/api/v1/tokens") => Need::Cluster(Verb::Admin),
         (_, "/api/v1/users/{user}/tokens" | "/api/v1/users/{user}/tokens/{id}")
         | (Put, "/api/v1/users/{user}/password") => Need::Oneself,
         // Whoever shows a pass may give it up.

@@ -242,7 +242,7 @@ impl Outside {
     /// What went wrong before anybody was heard.
     fn untrusted(error: &io::Error) -> Self {
         if has_expired(error) {
-            let why = "its certificate has expired: start its agent once with --token";
+            let why = "its certificate has expired: start its agent once with a token";
             return Self(Reason::ExpiredCertificate, why.to_owned());
         }
         match error.get_ref().and_then(|it| it.downcast_ref::<Error>()) {

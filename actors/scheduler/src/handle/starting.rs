@@ -62,7 +62,7 @@ pub enum StartError {
     Thread(#[source] io::Error),
     #[error(
         "the scheduler in {} was to share the records of others and has not joined them yet: say \
-         --join HOST:PORT and --token TOKEN once more, or move it away", data.display()
+         --join HOST:PORT with the schedulers' token once more, or move it away", data.display()
     )]
     NotJoined { data: PathBuf },
 }
