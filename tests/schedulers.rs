@@ -140,7 +140,12 @@ impl Schedulers {
 }
 
 impl Drop for Schedulers {
+    #[expect(clippy::print_stderr, reason = "whoever looks at a failed test wants to know")]
     fn drop(&mut self) {
+        for Node { name, .. } in self.nodes.iter().filter(|_| std::thread::panicking()) {
+            let log = fs::read_to_string(self.root.path().join(format!("{name}.log")));
+            eprintln!("--- {name} said:\n{}", log.unwrap_or_default());
+        }
         for node in &mut self.nodes {
             if let Some(mut child) = node.child.take() {
                 child.kill().and_then(|()| child.wait().map(drop)).ok();

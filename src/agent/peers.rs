@@ -1,12 +1,21 @@
 //! What other schedulers have to know of this one, and how this one becomes one of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
 
-use airglow_kit::identity::{self, Authority};
+use airglow_kit::{
+    identity::{self, Authority},
+    link::LinkError,
+};
 use airglow_scheduler::{AUTHORITY, Past, Peering, SCHEDULER, recruit};
 use anyhow::{Result, bail};
 
 use super::{Settings, finding, join_any, settings::Encryption, sought};
+
+/// How long to wait before the others are asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Where schedulers are whose records this one is to share. It is certified by their cluster when
 /// this returns; which may take until one of them is found.
@@ -60,7 +69,15 @@ async fn join_others(settings: &Settings, mut others: Vec<SocketAddr>) -> Result
     }
     if let (None, Some(token)) = (authority, &settings.token) {
         let machine = identity::machine(&settings.data)?;
-        let joined = join_any(&others, token, &settings.host, &machine).await?;
+        let joined = loop {
+            match join_any(&others, token, &settings.host, &machine).await {
+                Err(error) if may_pass(&error) => {
+                    tracing::warn!("cannot join yet, and goes on trying: {error:#}");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                joined => break joined?,
+            }
+        };
         let Some(keys) = joined.authority else {
             bail!(
                 "this token is for agents: take the schedulers' (`airglow admin token show`), or \
@@ -71,6 +88,12 @@ async fn join_others(settings: &Settings, mut others: Vec<SocketAddr>) -> Result
         tracing::info!("this scheduler may share the records of the others");
     }
     Ok(others)
+}
+
+/// They may be starting, or busy.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref();
+    matches!(error, Some(LinkError::Connect { .. } | LinkError::Slow { .. } | LinkError::Broken(_)))
 }
 
 /// `api` is where the API is served, `join` where other schedulers are.

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use super::{Mesh, cable::Weather};
+use crate::cluster::eventually;
 
 impl Mesh {
     /// Nothing of what the first ones send reaches the others.
@@ -108,14 +109,14 @@ impl Mesh {
         host.tell(&format!("dd if=/dev/zero of={ballast} bs=4k; test -s {ballast}"));
     }
 
-    /// There is room again, and whoever has ended is started. Back when it answers.
+    /// Once its agent has ended for want of room there is some again, and it is started. Back when it
+    /// answers.
     pub(crate) fn recover_disk(&mut self, name: &str) {
+        eventually("a full disk ends a scheduler", || (!self.has_agent(name)).then_some(()));
         let host = self.host_mut(name);
         let ballast = host.data().join("ballast");
         host.tell(&format!("rm {}", ballast.display()));
-        if !self.has_agent(name) {
-            self.start(name);
-        }
+        self.start(name);
         self.answers(name);
     }
 

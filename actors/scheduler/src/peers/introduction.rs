@@ -36,7 +36,7 @@ pub(crate) async fn introduce(
         let known =
             hint.take().into_iter().chain(house.acquaintances()).chain(join.iter().copied());
         let known: Vec<_> = known.collect();
-        if known.is_empty() && said_why.is_empty() {
+        if known.is_empty() && !was_one && said_why.is_empty() {
             said_why = "it is not known where the others are: say --join HOST:PORT".to_owned();
             tracing::warn!("cannot ask to share the records: {said_why}");
         }
