@@ -35,6 +35,13 @@ pub(crate) async fn send_on<B: MessageBody + 'static>(
             Ok(request.into_response(response))
         }
         Standing::Follows(_) | Standing::Leads => {
+            // It may have begun to lead since the request came in.
+            if !access::is_identified(request.request())
+                && let Err(refused) = access::identify(&site, request.request())
+            {
+                let response = refused.respond(request.request());
+                return Ok(request.into_response(response));
+            }
             Ok(next.call(request).await?.map_into_boxed_body())
         }
     }
