@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use airglow_model::{
     config::{Job, Ports},
     forecast::Forecast,
+    host::Contact,
     ids::{HostId, JobKey},
     instances::InstanceSet,
     resources::{Attributes, Resources},
     tier::Tier,
+    view::HostView,
     view::Pending,
 };
 use airglow_scheduler::Refusal;
@@ -40,8 +42,11 @@ async fn mixed(cluster: &Cluster) -> Vec<FakeHost> {
             cluster.host_with(&format!("h{number:02}"), capacity, attributes)
         })
         .collect();
-    let known = || cluster.scheduler.view().read(|it| it.hosts.len());
-    until(|| known() == hosts.len(), || format!("{} hosts", known())).await;
+    // One is known a moment before it counts as up.
+    let is_up = |it: &HostView| matches!(it.host.contact, Contact::Up { .. });
+    let up =
+        || cluster.scheduler.view().read(|it| it.hosts.values().filter(|it| is_up(it)).count());
+    until(|| up() == hosts.len(), || format!("{} hosts", up())).await;
     hosts
 }
 
