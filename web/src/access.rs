@@ -144,11 +144,6 @@ pub(crate) fn user(request: &HttpRequest) -> String {
     caller(request).name().to_owned()
 }
 
-/// Whether [`identify`] has seen it.
-pub(crate) fn is_identified(request: &HttpRequest) -> bool {
-    request.extensions().contains::<Caller>()
-}
-
 /// Finds out whose the request is, from the pass that it shows, and remembers that with it.
 pub(crate) fn identify(site: &Data<Site>, request: &HttpRequest) -> Result<(), Refused> {
     let caller = recognize(site, request)?;

@@ -35,22 +35,14 @@ pub(crate) async fn send_on<B: MessageBody + 'static>(
             Ok(request.into_response(response))
         }
         Standing::Follows(_) | Standing::Leads => {
-            // It may have begun to lead since the request came in.
-            if !access::is_identified(request.request())
-                && let Err(refused) = access::identify(&site, request.request())
-            {
+            // Those who are sent on are known to whom they are sent.
+            if let Err(refused) = access::identify(&site, request.request()) {
                 let response = refused.respond(request.request());
                 return Ok(request.into_response(response));
             }
             Ok(next.call(request).await?.map_into_boxed_body())
         }
     }
-}
-
-/// Whether somebody else is to answer that.
-pub(crate) fn is_sent_on(site: &Site, request: &HttpRequest) -> bool {
-    site.scheduler.standing() != Standing::Leads
-        && !is_own(request.path(), request.method().is_safe())
 }
 
 /// What each scheduler says of itself, and what is the same everywhere.

@@ -21,9 +21,7 @@ use actix_web::{
     web,
 };
 
-use crate::{
-    Site, access, api::Problem, error::PROBLEM_JSON, leading, pages::Sorry, parameters::pattern,
-};
+use crate::{Site, api::Problem, error::PROBLEM_JSON, pages::Sorry, parameters::pattern};
 
 /// Pages load nothing from elsewhere, run nothing inline, and are framed by nobody.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -42,13 +40,6 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
         || site.parameters.check(http.method(), pattern(http).as_deref(), http.query_string());
     if let Err(problem) = admit(http, &site.names).and_then(|()| known()) {
         let response = HttpResponse::from_error(problem);
-        return Ok(dress(request.into_response(response)));
-    }
-    // Those who are sent on are known to whom they are sent.
-    if !leading::is_sent_on(&site, http)
-        && let Err(refused) = access::identify(&site, http)
-    {
-        let response = refused.respond(http);
         return Ok(dress(request.into_response(response)));
     }
     Ok(dress(next.call(request).await?.map_into_boxed_body()))

@@ -169,11 +169,7 @@ pub(crate) async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let name = user.into_inner();
     let deed = Deed::new("remove user", Target::Cluster).details(&name);
-    audited(&site, &request, deed, move |site| async move {
-        change(&site, Wish::RemoveUser { name }).await
-    })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    done(&site, &request, deed, Wish::RemoveUser { name }).await
 }
 
 /// Say what a user may do, instead of what was said before.
@@ -193,11 +189,7 @@ pub(crate) async fn grant(
 ) -> Result<HttpResponse, Problem> {
     let (name, grants) = (user.into_inner(), read_grants(&grants)?);
     let deed = Deed::new("grant", Target::Cluster).details(&format!("{name}: {grants}"));
-    audited(&site, &request, deed, move |site| async move {
-        change(&site, Wish::SetGrants { name, grants }).await
-    })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    done(&site, &request, deed, Wish::SetGrants { name, grants }).await
 }
 
 /// Set a user's password. Whoever had logged in with the old one has to do so again.
@@ -216,11 +208,7 @@ pub(crate) async fn set_password(
 ) -> Result<HttpResponse, Problem> {
     let (name, password) = (user.into_inner(), hashed(&site, password).await?);
     let deed = Deed::new("set password", Target::Cluster).details(&name);
-    audited(&site, &request, deed, move |site| async move {
-        change(&site, Wish::SetPassword { name, password }).await
-    })
-    .await?;
-    Ok(HttpResponse::NoContent().finish())
+    done(&site, &request, deed, Wish::SetPassword { name, password }).await
 }
 
 /// List a user's tokens and logins, newest first.
@@ -325,10 +313,17 @@ pub(crate) async fn revoke_token(
 ) -> Result<HttpResponse, Problem> {
     let (user, id) = path.into_inner();
     let deed = Deed::new("revoke token", Target::Cluster).details(&format!("{id} of {user}"));
-    audited(&site, &request, deed, move |site| async move {
-        change(&site, Wish::Revoke { user, id }).await
-    })
-    .await?;
+    done(&site, &request, deed, Wish::Revoke { user, id }).await
+}
+
+/// Makes a change that says nothing more than that it is made.
+async fn done(
+    site: &Data<Site>,
+    request: &HttpRequest,
+    deed: Deed,
+    wish: Wish,
+) -> Result<HttpResponse, Problem> {
+    audited(site, request, deed, move |site| async move { change(&site, wish).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

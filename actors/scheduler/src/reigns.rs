@@ -129,12 +129,7 @@ impl Reigns {
                 () = sharing.house.is_wanted() => End::Wanted,
             }
         };
-        let until = async {
-            let end = until.await;
-            // Before all that takes its time to fall.
-            standing.send_replace(Standing::Follows(None));
-            end
-        };
+        let until = then_follows(until, standing);
         standing.send_replace(Standing::Leads);
         let end = stand(soil, gate, until, ready).await;
         standing.send_replace(Standing::Follows(None));
@@ -233,11 +228,7 @@ impl Reigns {
                 () = reign.ended() => End::Over,
             }
         };
-        let until = async {
-            let end = until.await;
-            standing.send_replace(Standing::Follows(None));
-            end
-        };
+        let until = then_follows(until, standing);
         let grown = || drop(standing.send_replace(Standing::Leads));
         let end = stand(soil, gate, until, grown).await;
         standing.send_replace(Standing::Follows(None));
@@ -245,6 +236,13 @@ impl Reigns {
         tracing::info!("this scheduler leads no more");
         end.unwrap_or_else(End::Failed)
     }
+}
+
+/// Says that it decides no more before everything falls, which takes its time.
+async fn then_follows(until: impl Future<Output = End>, standing: &watch::Sender<Standing>) -> End {
+    let end = until.await;
+    standing.send_replace(Standing::Follows(None));
+    end
 }
 
 /// A host that has come to a scheduler that cannot help it.
